@@ -1,0 +1,251 @@
+"""The door to Altcraft's promo code API: `activate`, `get` and `export_all`, in JSON or XML, over one kept-alive session.
+
+Source: Altcraft documentation, "Promo codes" (API v1.1): `POST {url}/api/v1.1/promocodes/{name}` with the token in the body
+and the wanted reply format in `format`. The outcome is `error` (0 is success), whatever the HTTP status.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.util import Retry
+
+from altcraft import __version__
+from altcraft.codes import CodeState
+from altcraft.errors import TOKEN_REFUSED_ERRORS, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.wire import MEDIA_TYPES, Wire, decode, encode
+
+if TYPE_CHECKING:
+    from altcraft.token import Token
+
+MAX_MESSAGE_BYTES: Final = 1 << 20
+"""A reply to anything but an export is a few hundred bytes; one above this is no reply of Altcraft's."""
+
+_IDLE_LIMIT_SECONDS: Final = 50
+"""A connection idle for longer may be dead without our knowing: a sandbox is frozen, and load balancers drop it at 60 s."""
+
+_MADE_UP_TOKEN: Final = "not-a-token"  # noqa: S105 - its whole point is that it opens nothing
+
+# Only a connection that was never made is tried again here: after that, a lost reply may hide an applied activation.
+_RETRY: Final = Retry(
+    total=2, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2, allowed_methods=None
+)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds that one call may take: to connect, without a byte arriving, and in all."""
+
+    connect: float = 3.05
+    read: float = 8.0
+    total: float = 10.0
+
+
+class Client:
+    """Altcraft's promo codes, for one account. Not for use by several threads at once.
+
+    Args:
+        url: scheme and host of the account, such as `https://example.altcraft.com`.
+        token: where the API token is had from; read again once when Altcraft refuses it.
+        wire: the format that is spoken, both ways.
+    """
+
+    def __init__(self, url: str, token: Token, wire: Wire = "json", timeouts: Timeouts = Timeouts()) -> None:
+        self._endpoint = _endpoint(url)
+        self._token = token
+        self._wire = wire
+        self._timeouts = timeouts
+        self._last_used = time.monotonic()
+        self.clock_skew = timedelta()
+        """Altcraft's clock minus ours, by the `Date` header of its newest reply (whole seconds)."""
+        self._session = requests.Session()
+        # Without this, each call reads the environment and .netrc, and REQUESTS_CA_BUNDLE overrides the session.
+        self._session.trust_env = False
+        self._session.mount(self._endpoint, HTTPAdapter(max_retries=_RETRY))
+        self._session.headers.update(
+            {
+                "User-Agent": f"altcraft-promocodes-aws/{__version__}",
+                "Content-Type": f"{MEDIA_TYPES[wire]}; charset=utf-8",
+                "Accept": MEDIA_TYPES[wire],
+                "Accept-Encoding": "gzip",
+            }
+        )
+
+    def activate(self, code: str, loyalty_id: int) -> None:
+        """Mark a code as used. Altcraft allows it only for a code that is attached to a profile.
+
+        Raises:
+            Refused: Altcraft says no; `get` tells what is true of the code.
+            TokenRefused: also after the secret was read again.
+            Unreachable, IncoherentReply: it may have been applied all the same, unless `sent` is False; `get` tells.
+        """
+        self._call("activate", {"code": code, "loyalty_id": loyalty_id})
+
+    def get(self, code: str, loyalty_id: int) -> CodeState:
+        """What is true of a code.
+
+        Raises:
+            Refused: Altcraft knows no such code, or does not want to say.
+            TokenRefused, Unreachable, IncoherentReply: nothing was learned.
+        """
+        data = self._call("get", {"code": code, "loyalty_id": loyalty_id})
+        try:
+            return CodeState.from_data(data)
+        except msgspec.ValidationError as error:
+            raise IncoherentReply(f"Altcraft's reply to get is not what it documents: {error}") from error
+
+    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> None:
+        """Raise TokenRefused if `refusal`, a refused `get`, may be about the token rather than about the code.
+
+        Altcraft does not document what it answers to a wrong token, so it is asked: a refusal that a made-up token earns
+        as well says nothing about the code.
+
+        Raises:
+            TokenRefused: the secret holds a newer token by now, or a made-up token is refused in the same way.
+            Unreachable, IncoherentReply: nothing was learned.
+        """
+        suspicion = TokenRefused(refusal.error, refusal.error_text)
+        if self._token.renew():
+            raise suspicion
+        try:
+            self._ask("get", {"code": code, "loyalty_id": loyalty_id}, _MADE_UP_TOKEN)
+        except Refused as control:
+            if control.error == refusal.error:
+                raise suspicion from control
+
+    def _call(self, name: str, fields: Mapping[str, object]) -> Any:
+        """Ask with our token; once more where it is refused and the secret holds a newer one. Returns `data`."""
+        try:
+            return self._ask(name, fields, self._token.value())
+        except TokenRefused:
+            if not self._token.renew():
+                raise
+        return self._ask(name, fields, self._token.value())
+
+    def _ask(self, name: str, fields: Mapping[str, object], token: str) -> Any:
+        deadline = time.monotonic() + self._timeouts.total
+        with self._open(name, fields, token, self._timeouts.read) as response:
+            body = bytearray()
+            with _as_unreachable(name):
+                for chunk in response.iter_content(1 << 16):
+                    body += chunk
+                    if len(body) > MAX_MESSAGE_BYTES:
+                        raise IncoherentReply(f"Altcraft's reply to {name} is larger than {MAX_MESSAGE_BYTES} bytes")
+                    if time.monotonic() > deadline:
+                        raise Unreachable(f"Altcraft's reply to {name} took longer than {self._timeouts.total} s")
+            return read_envelope(bytes(body), response.status_code, token)
+
+    def _open(self, name: str, fields: Mapping[str, object], token: str, read_timeout: float) -> requests.Response:
+        """Send a request; the reply's head has arrived, its body is still to be read."""
+        idle = time.monotonic() - self._last_used
+        if idle > _IDLE_LIMIT_SECONDS:
+            self._session.close()
+        body = encode({**fields, "token": token, "format": self._wire}, self._wire)
+        with _as_unreachable(name):
+            response = self._session.post(
+                self._endpoint + name,
+                data=body,
+                timeout=(self._timeouts.connect, read_timeout),
+                stream=True,
+                allow_redirects=False,  # the token is in the body: it goes to the configured host and to no other
+            )
+        self._last_used = time.monotonic()
+        self.clock_skew = _clock_skew(response)
+        if response.is_redirect:
+            response.close()
+            raise IncoherentReply("Altcraft answered with a redirect: set ALTCRAFT_URL to the address it really has")
+        return response
+
+
+def read_envelope(body: bytes, status: int, token: str) -> Any:
+    """The `data` of a whole reply. The format is the reply's own: an error may come in another than was asked for.
+
+    Args:
+        status: HTTP's; it matters only where the body is no envelope, and for 429.
+        token: taken out of Altcraft's words, should it quote it.
+
+    Raises:
+        Refused, TokenRefused: `error` is not 0.
+        Unreachable: HTTP 429, or HTTP 5xx without an envelope.
+        IncoherentReply: no envelope.
+    """
+    try:
+        envelope = decode(body, "xml" if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "json")
+        error = error_number(envelope.get("error"))
+    except ValueError as problem:
+        if status == requests.codes.too_many_requests or status >= requests.codes.server_error:
+            raise Unreachable(f"Altcraft answered HTTP {status} without saying why") from problem
+        raise IncoherentReply(f"Altcraft's reply (HTTP {status}) is not its envelope: {problem}") from problem
+    raise_for_error(error, envelope.get("error_text"), status, token)
+    return envelope.get("data")
+
+
+def error_number(error: object) -> int:
+    """The `error` of an envelope: a whole number in JSON, its text in XML.
+
+    Raises:
+        ValueError: it is missing or anything else.
+    """
+    if isinstance(error, int) and not isinstance(error, bool):
+        return error
+    if isinstance(error, str) and error.strip().isascii() and error.strip().lstrip("-").isdigit():
+        return int(error)
+    raise ValueError("`error` is missing or is not a whole number")
+
+
+def raise_for_error(error: int, error_text: object, status: int, token: str) -> None:
+    """Raise what an envelope's outcome means; nothing for success.
+
+    Raises:
+        Refused, TokenRefused, Unreachable: as `read_envelope` says.
+    """
+    if error == 0:
+        return
+    words = (error_text if isinstance(error_text, str) else "").replace(token, "[token]")[:500]
+    if status == requests.codes.too_many_requests:
+        raise Unreachable(f"Altcraft answered HTTP 429: error {error}, {words!r}")
+    raise (TokenRefused if error in TOKEN_REFUSED_ERRORS else Refused)(error, words)
+
+
+@contextmanager
+def _as_unreachable(name: str) -> Iterator[None]:
+    """Tell failures of the transport as Unreachable. Only the kind is told: their texts quote addresses and bodies."""
+    try:
+        yield
+    except (requests.RequestException, HTTPError) as error:
+        never_sent = isinstance(error, requests.ConnectTimeout) or _never_connected(error)
+        hint = ": its certificate was not accepted" if isinstance(error, requests.exceptions.SSLError) else ""
+        raise Unreachable(
+            f"Altcraft did not answer {name} ({type(error).__name__}{hint})", sent=not never_sent
+        ) from error
+
+
+def _never_connected(error: Exception) -> bool:
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
+
+
+def _clock_skew(response: requests.Response) -> timedelta:
+    try:
+        theirs = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return timedelta()
+    return theirs - datetime.now(UTC) if theirs.tzinfo else timedelta()
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("ALTCRAFT_URL must be a scheme and a host, such as https://example.altcraft.com")
+    return f"{url.rstrip('/')}/api/v1.1/promocodes/"

@@ -1,0 +1,55 @@
+"""Logs and metrics of both functions: JSON log lines, and CloudWatch's embedded metric format, both by Powertools.
+
+Every metric is named here and nowhere else; template.yaml's dashboard and alarms use these names.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from aws_lambda_powertools import Logger, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+logger: Final = Logger(utc=True)
+
+
+class Metric(StrEnum):
+    """A metric's name. Beside each: its dimensions, which are closed sets, so that their number stays small."""
+
+    ACTIVATIONS = "Activations"
+    """Activations that came to an end, by `outcome`."""
+    DOUBLE_REDEMPTIONS = "DoubleRedemptions"
+    """Orders that carried a code which another order had used."""
+    TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a metric's name
+    """Calls that Altcraft refused because of our token."""
+    RETRIES = "Retries"
+    """Messages given back to the queue, by `reason`."""
+    DEAD_LETTERED = "DeadLettered"
+    """Messages given up after a day of trying, by `reason`."""
+    MESSAGE_AGE = "MessageAge"
+    """Seconds from an order's webhook to the end of its activation."""
+    INTAKE = "Intake"
+    """Webhook deliveries, by `source` and `result`."""
+    EXPORTS = "Exports"
+    """Export runs that came to an end, by `status`."""
+    EXPORT_CODES = "ExportCodes"
+    """Codes in an export."""
+    EXPORT_BYTES = "ExportBytes"
+    """Bytes of an export's data object."""
+    EXPORT_SECONDS = "ExportSeconds"
+    """Seconds that an export took."""
+
+
+_UNITS: Final = {
+    Metric.MESSAGE_AGE: MetricUnit.Seconds,
+    Metric.EXPORT_BYTES: MetricUnit.Bytes,
+    Metric.EXPORT_SECONDS: MetricUnit.Seconds,
+}
+
+
+def count(metric: Metric, value: float = 1, **dimensions: str) -> None:
+    """Record a metric now, by its dimensions."""
+    with single_metric(name=metric, unit=_UNITS.get(metric, MetricUnit.Count), value=value) as recorded:
+        for name, text in dimensions.items():
+            recorded.add_dimension(name=name, value=text)
