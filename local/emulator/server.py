@@ -1,0 +1,267 @@
+"""The emulated Altcraft as a server: the API's transport rules, and a control door for tests and people.
+
+The control door, JSON throughout:
+    GET, PUT /_emulator/settings            the undocumented answers (Settings)
+    GET, PUT /_emulator/faults              a list of faults: {"kind": "page", "status": 503, "calls": 3, ...}
+    PUT      /_emulator/programs/{id}       {"universal": false, "generated": 1000000}
+    POST     /_emulator/programs/{id}/codes {"codes": [...], "attached": true, "activated": false, "expire_date": null}
+    GET      /_emulator/journal             calls by endpoint, the most at once, activations by program and code
+    DELETE   /_emulator                     forget programs, faults and journal
+"""
+
+import re
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+import msgspec
+
+from local.emulator.endpoints import MESSAGES, OfProgram
+from local.emulator.export import export
+from local.emulator.faults import AnyFault, Call, Faults
+from local.emulator.programs import Programs, Refused
+from local.emulator.settings import INCORRECT, SUCCESS, TOKEN_REQUIRED, Refusal, Settings, Wire
+from local.emulator.wire import CONTENT_TYPES, envelope, parse, wire_of
+from local.http import Request, Response, Server
+
+API = "/api/v1.1/promocodes/"
+CONTROL = "/_emulator"
+
+
+class Journal:
+    """What was asked: `calls` by endpoint, and the most calls there were at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.calls: Counter[str] = Counter()
+        self.at_once = 0
+        self.most_at_once = 0
+
+    def begin(self, endpoint: str) -> None:
+        """Note a call that has come in."""
+        with self._lock:
+            self.calls[endpoint] += 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+
+    def end(self) -> None:
+        """Note that a call was answered."""
+        with self._lock:
+            self.at_once -= 1
+
+
+class _Seed(msgspec.Struct, forbid_unknown_fields=True):
+    codes: list[str]
+    attached: bool = False
+    activated: bool = False
+    expire_date: datetime | None = None
+
+
+class _Kind(msgspec.Struct, forbid_unknown_fields=True):
+    universal: bool = False
+    generated: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Emulator:
+    """Altcraft's promo code API on a port of this machine, from `start` to `stop` or as a context manager.
+
+    `programs`, `faults`, `journal` and `settings` may be used and, for the settings, replaced while it serves.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.programs = Programs(lambda: self.settings, clock)
+        self.faults = Faults()
+        self.journal = Journal()
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._server = Server(self._serve, host, port)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port: what ALTCRAFT_URL takes."""
+        return self._server.url
+
+    def start(self) -> Self:
+        """Begin to serve."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; replies that are delayed are sent at once."""
+        self._stopping.set()
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- the API's door ----------------------------------------------------------------------------------------------
+
+    def _serve(self, request: Request) -> Response:
+        if request.path.startswith(CONTROL):
+            return self._control(request)
+        endpoint = request.path.removeprefix(API)
+        if endpoint == request.path or endpoint not in {*MESSAGES, "export_all"}:
+            return Response(404, b"404 page not found")
+        if request.method != "POST":
+            return Response(405, b"405 method not allowed", [("Allow", "POST")])
+        self.journal.begin(endpoint)
+        try:
+            return self._compressed(request, self._call(endpoint, request))
+        finally:
+            self.journal.end()
+
+    def _call(self, endpoint: str, request: Request) -> Response:
+        wire = wire_of(request.header("Content-Type"))
+        try:
+            fields = parse(request.body, wire)
+        except ValueError:
+            fields = {}
+        reply_wire = self._reply_wire(request, fields)
+
+        def answer(late: tuple[int, Refusal] | None = None) -> Response:
+            try:
+                self._check_token(request, fields)
+                return self._carry_out(endpoint, fields, wire, reply_wire, late)
+            except Refused as refused:
+                return self._refuse(refused.refusal, reply_wire)
+
+        fault = self.faults.take(endpoint)
+        if fault is None:
+            return answer()
+        return fault.spoil(
+            Call(
+                answer,
+                answer_late=lambda rows, refusal: answer((rows, refusal)),
+                refuse=lambda refusal: self._refuse(refusal, reply_wire),
+                wait=self._stopping.wait,
+            )
+        )
+
+    def _reply_wire(self, request: Request, fields: dict[str, object]) -> Wire:
+        asked = dict(request.query).get("format") or fields.get("format")
+        return asked if asked in CONTENT_TYPES else self.settings.default_format
+
+    def _check_token(self, request: Request, fields: dict[str, object]) -> None:
+        bearer = (request.header("Authorization") or "").removeprefix("Bearer ").strip()
+        token = fields.get("token") or bearer
+        if not token:
+            raise Refused(TOKEN_REQUIRED)
+        if token not in self.settings.tokens:
+            raise Refused(self.settings.wrong_token)
+
+    def _carry_out(
+        self, endpoint: str, fields: dict[str, object], wire: Wire, reply_wire: Wire, late: tuple[int, Refusal] | None
+    ) -> Response:
+        shape, operate = MESSAGES.get(endpoint, (OfProgram, None))
+        try:
+            # XML is untyped: there "5" is a number and "true" a boolean.
+            asked = msgspec.convert(fields, shape, strict=wire == "json")
+        except msgspec.ValidationError:
+            raise Refused(INCORRECT) from None
+        if operate is None:
+            return self._export(asked.loyalty_id, reply_wire, late)
+        return self._envelope(operate(self.programs, asked, self._clock()), SUCCESS, reply_wire)
+
+    def _export(self, loyalty_id: int, wire: Wire, late: tuple[int, Refusal] | None) -> Response:
+        stored, generated = self.programs.rows(loyalty_id)
+        outcome = SUCCESS
+        if late:
+            rows, outcome = late
+            stored, generated = stored[:rows], min(generated, max(0, rows - len(stored)))
+        null = self.settings.empty_export_as_null
+        body = export(stored, generated, outcome, wire, self._clock(), null_when_empty=null)
+        return Response(200, body, [("Content-Type", CONTENT_TYPES[wire])])
+
+    def _refuse(self, refusal: Refusal, wire: Wire) -> Response:
+        return self._envelope({"data": None}, refusal, wire, self.settings.error_status)
+
+    def _envelope(self, fields: dict[str, object], outcome: Refusal, wire: Wire, status: int = 200) -> Response:
+        whole = fields | {"error": outcome.error, "error_text": outcome.error_text}
+        return Response(status, envelope(whole, wire), [("Content-Type", CONTENT_TYPES[wire])])
+
+    def _compressed(self, request: Request, response: Response) -> Response:
+        if not self.settings.compress or "gzip" not in (request.header("Accept-Encoding") or ""):
+            return response
+        body = iter((response.body,)) if isinstance(response.body, bytes) else response.body
+        return Response(response.status, _gzip(body), [*response.headers, ("Content-Encoding", "gzip")])
+
+    # --- the control door --------------------------------------------------------------------------------------------
+
+    def _control(self, request: Request) -> Response:
+        try:
+            shown = self._order(f"{request.method} {request.path.removeprefix(CONTROL)}", request.body)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            return Response(400, str(error).encode(), [("Content-Type", "text/plain; charset=utf-8")])
+        except LookupError:
+            return Response(404, (__doc__ or "").encode(), [("Content-Type", "text/plain; charset=utf-8")])
+        return Response(200, msgspec.json.encode(shown), [("Content-Type", "application/json")])
+
+    def _order(self, order: str, body: bytes) -> object:
+        """Carry one order out and return what to show. Raises LookupError for an unknown one."""
+        if program := re.fullmatch(r"(?:PUT|POST) /programs/(\d+)(/codes)?", order):
+            return self._seed(int(program[1]), body, codes=program[2] is not None)
+        match order:
+            case "PUT /settings":
+                changes = msgspec.json.decode(body, type=dict[str, object])
+                self.settings = msgspec.convert(msgspec.to_builtins(self.settings) | changes, Settings)
+            case "PUT /faults":
+                self.faults.set(msgspec.json.decode(body, type=list[AnyFault]))
+            case "DELETE ":
+                self.programs.clear()
+                self.faults.set([])
+                self.journal.clear()
+        return {
+            "GET /settings": lambda: self.settings,
+            "PUT /settings": lambda: self.settings,
+            "GET /faults": self.faults.left,
+            "PUT /faults": self.faults.left,
+            "GET /journal": self._journal,
+            "DELETE ": self._journal,
+        }[order]()
+
+    def _seed(self, loyalty_id: int, body: bytes, *, codes: bool) -> object:
+        if codes:
+            seed = msgspec.json.decode(body, type=_Seed)
+            self.programs.add(
+                loyalty_id, *seed.codes, attached=seed.attached, activated=seed.activated, expire_date=seed.expire_date
+            )
+            return seed
+        kind = msgspec.json.decode(body or b"{}", type=_Kind)
+        self.programs.create(loyalty_id, universal=kind.universal, generated=kind.generated)
+        return kind
+
+    def _journal(self) -> object:
+        activations: dict[str, dict[str, int]] = {}
+        for (loyalty_id, code), times in self.programs.activations.items():
+            activations.setdefault(str(loyalty_id), {})[code] = times
+        return {"calls": self.journal.calls, "most_at_once": self.journal.most_at_once, "activations": activations}
+
+
+def _gzip(body: Iterator[bytes]) -> Iterator[bytes]:
+    pack = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    for block in body:
+        if packed := pack.compress(block):
+            yield packed
+    yield pack.flush()

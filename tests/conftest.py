@@ -1,0 +1,24 @@
+"""The real parts every test may ask for: an emulated Altcraft, and moto's AWS, each over HTTP."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.aws import Aws
+from local.emulator import Emulator
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An Altcraft without programs or faults, which takes the token `local-altcraft-token`."""
+    with Emulator() as serving:
+        yield serving
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    """An AWS that every SDK in this process finds by itself; nothing is in it."""
+    with Aws() as serving, pytest.MonkeyPatch.context() as environment:
+        for name, value in serving.environment.items():
+            environment.setenv(name, value)
+        yield serving
