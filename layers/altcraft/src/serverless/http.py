@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from altcraft.wire import MalformedMessage, Wire, decode, encode
+
+from serverless.secrets import SecretError
+from serverless.settings import SettingsError
+from serverless.telemetry import logger
 
 if TYPE_CHECKING:
     from altcraft.errors import Refused
@@ -109,6 +113,35 @@ def reply(
     wire = request.accepts
     media_type = "application/json" if wire == "json" else "application/xml"
     return proxy_response(status, encode(message, wire).decode(), media_type, headers)
+
+
+def answering(request: Request, door: Callable[[Request], Reply]) -> Reply:
+    """What a door replies; the one place where an exception becomes an HTTP error."""
+    try:
+        return door(request)
+    except Problem as problem:
+        return problem.reply(request)
+    except (SettingsError, SecretError) as error:
+        logger.exception("The function is not configured")
+        unready = Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "not_configured",
+            "The service is not configured",
+            str(error),
+            retryable=True,
+            headers={"Retry-After": "60"},
+        )
+        return unready.reply(request)
+    except Exception:  # a defect of ours: the caller gets a problem like any other, the log gets the rest
+        logger.exception("Unexpected error")
+        defect = Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something is wrong here",
+            f"The logs hold the reason, under the request id {request.request_id}.",
+            retryable=True,
+        )
+        return defect.reply(request)
 
 
 def proxy_response(status: int, body: str, media_type: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -1,0 +1,211 @@
+"""One activation: a promo code of an order is marked as used in Altcraft, and its outcome is named.
+
+Altcraft documents hardly any error code, so nothing is decided by what `activate` says when it refuses, nor by its silence:
+`get` is asked what is true. What may have been applied without our knowing is settled by the moment Altcraft gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.token import UnusableToken
+from serverless.secrets import SecretError
+
+if TYPE_CHECKING:
+    from altcraft.codes import CodeState
+
+    from activate.redemptions import Redemptions
+
+MAX_TEXT: Final = 255
+"""Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
+
+_MAX_LOYALTY_ID: Final = 2**63 - 1
+
+_TARIFF_LIMIT: Final = 402
+"""Documented: says nothing about the code."""
+
+_CLOCK_TOLERANCE: Final = timedelta(seconds=3)
+"""Altcraft tells moments, and its clock in the Date header, in whole seconds."""
+
+
+class InvalidField(ValueError):
+    """A field of a request is missing or wrong. The message names the field and the remedy."""
+
+    def __init__(self, field: str, remedy: str) -> None:
+        super().__init__(f"{field}: {remedy}")
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Redemption:
+    """A promo code that an order used. Without an order the request is always a new one."""
+
+    code: str
+    loyalty_id: int
+    order_id: str | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Redemption:
+        """Read `{"code", "loyalty_id", "order_id"?}`; numbers may be text, as they are in XML.
+
+        Raises:
+            InvalidField: names the field that is missing, wrong or unknown.
+        """
+        if unknown := sorted(fields.keys() - {"code", "loyalty_id", "order_id"}):
+            raise InvalidField(
+                unknown[0][:40], "is not a field here; send code, loyalty_id and, if there is one, order_id"
+            )
+        order_id = fields.get("order_id")
+        return cls(
+            code=_text("code", fields.get("code"), "Code-1"),
+            loyalty_id=_loyalty_id(fields.get("loyalty_id")),
+            order_id=None if order_id is None else _order_id(order_id),
+        )
+
+
+def _text(field: str, value: object, example: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidField(field, f'is required, as text, such as "{example}"')
+    if len(value) > MAX_TEXT:
+        raise InvalidField(field, f"has {len(value)} characters; {MAX_TEXT} is the most")
+    if not value.isprintable():
+        raise InvalidField(field, "holds a control or invisible character; send the plain text")
+    return value
+
+
+def _order_id(value: object) -> str:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return _text("order_id", str(value) if number else value, "1001")
+
+
+def _loyalty_id(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MAX_LOYALTY_ID:
+        raise InvalidField("loyalty_id", "is required, as the positive whole number of the loyalty program, such as 5")
+    return value
+
+
+class Outcome(StrEnum):
+    """How an activation ended, for good."""
+
+    ACTIVATED = "activated"
+    ALREADY_ACTIVATED = "already_activated"
+    NOT_ATTACHED = "not_attached"
+    EXPIRED = "expired"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome, Altcraft's own words where it refused, and the order that used the code before, where we know it."""
+
+    outcome: Outcome
+    refusal: Refused | None = None
+    first_order: str | None = None
+
+
+class TryAgain(Exception):
+    """The activation has no outcome yet; the same request is safe and may succeed later.
+
+    `reason` is one word of a closed set. `altcraft_down` says that the next request would fare no better.
+    """
+
+    def __init__(self, reason: str, message: str, *, altcraft_down: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.altcraft_down = altcraft_down
+
+
+class PromoCodes(Protocol):
+    """What an activation needs of Altcraft; `altcraft.client.Client` is one."""
+
+    clock_skew: timedelta
+
+    def activate(self, code: str, loyalty_id: int) -> None: ...
+
+    def get(self, code: str, loyalty_id: int) -> CodeState: ...
+
+    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> None: ...
+
+
+class Activator:
+    """Activates codes: each order's code once, whatever fails in between."""
+
+    def __init__(self, promo_codes: PromoCodes, redemptions: Redemptions) -> None:
+        self._promo_codes = promo_codes
+        self._redemptions = redemptions
+
+    def activate(self, redemption: Redemption) -> Result:
+        """Activate a code, or say why it cannot be.
+
+        The same order with the same code gets its first answer again; only `activated` is remembered.
+
+        Raises:
+            TryAgain: nothing is certain yet.
+        """
+        try:
+            if redemption.order_id is None:
+                return self._settle(redemption, since=datetime.now(UTC), tried_before=False)
+            return self._redemptions.once(redemption, self._settle)
+        except TokenRefused as error:
+            raise TryAgain("token_refused", str(error), altcraft_down=True) from error
+        except (SecretError, UnusableToken) as error:
+            raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
+        except AltcraftError as error:
+            reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
+            raise TryAgain(reason, str(error), altcraft_down=True) from error
+
+    def _settle(self, redemption: Redemption, since: datetime, *, tried_before: bool) -> Result:
+        """Ask Altcraft to activate, and where it refuses or its reply is lost, what is true.
+
+        Args:
+            since: when this order first tried.
+            tried_before: it tried before this time, and never learned what came of it.
+        """
+        code, loyalty_id = redemption.code, redemption.loyalty_id
+        refusal: Refused | None = None
+        try:
+            self._promo_codes.activate(code, loyalty_id)
+        except TokenRefused:
+            raise
+        except Refused as error:
+            refusal = error
+        except (Unreachable, IncoherentReply) as error:
+            if isinstance(error, Unreachable) and not error.sent:
+                raise
+        else:
+            return Result(Outcome.ACTIVATED)
+
+        try:
+            state = self._promo_codes.get(code, loyalty_id)
+        except TokenRefused:
+            raise
+        except Refused as error:
+            if error.error == _TARIFF_LIMIT:
+                return Result(Outcome.REJECTED, refusal or error)
+            self._promo_codes.suspect_token(error, code, loyalty_id)
+            return Result(Outcome.NOT_FOUND, refusal or error)
+
+        may_be_ours = refusal is None or tried_before
+        if state.is_activated:
+            ours = may_be_ours and self._activated_since(state, since)
+            return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)
+        if state.is_expired:
+            return Result(Outcome.EXPIRED, refusal)
+        if not state.is_attached:
+            return Result(Outcome.NOT_ATTACHED, refusal)
+        if refusal is None:
+            raise TryAgain("unsettled", "Altcraft's reply was lost, and the code is not activated so far")
+        return Result(Outcome.REJECTED, refusal)
+
+    def _activated_since(self, state: CodeState, since: datetime) -> bool:
+        """Whether Altcraft activated the code after `since`. Where it gives no moment, our own lost request did it."""
+        moment = state.activated_at()
+        return moment is None or moment >= since + self._promo_codes.clock_skew - _CLOCK_TOLERANCE

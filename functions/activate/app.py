@@ -1,0 +1,159 @@
+"""The doors of the function `activate`: who calls, and to whom it is handed over.
+
+| door | event | answer |
+|---|---|---|
+| API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
+| webhook | REST proxy, `POST` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
+| queue | SQS batch of the activation queue | `batchItemFailures` |
+| shop's bus | EventBridge partner event | `{"accepted": N}` |
+| shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
+| direct | `{"code", "loyalty_id", "order_id"?}` | the outcome; an error is raised by its name |
+
+What a door needs is imported when it is first used: a webhook's start-up must not pay for the worker's libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from serverless import aws
+from serverless.http import Problem, Reply, Request, answering, reply
+from serverless.telemetry import logger
+
+from activate.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from activate.activation import Activator
+    from activate.redemptions import Redemptions
+    from activate.worker import Worker
+
+RETRY_AFTER_SECONDS: Final = 30
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Take one event of any door."""
+    if "httpMethod" in event:
+        request = Request.from_event(event)
+        door = _ROUTES[request.method, request.resource]
+        return answering(request, lambda request: door(request, context))
+    if "Records" in event:
+        return _queue(event, context)
+    if "detail-type" in event:
+        return _intake().receive_event(event)
+    return _direct(event, context)
+
+
+def _api(request: Request, context: LambdaContext) -> Reply:
+    from activate.activation import InvalidField, Outcome, Redemption, TryAgain
+    from activate.outcomes import answer, problem, record, record_failure
+
+    try:
+        redemption = Redemption.from_fields(request.fields())
+    except InvalidField as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error)) from error
+    try:
+        result = _activator(context).activate(redemption)
+    except TryAgain as failure:
+        record_failure(failure)
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            failure.reason,
+            "The code could not be activated now",
+            f"{failure}. Send the same request again, with the same order_id.",
+            retryable=True,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from failure
+    record(redemption, result)
+    if result.outcome is not Outcome.ACTIVATED:
+        raise problem(redemption, result)
+    return reply(request, HTTPStatus.OK, answer(redemption, result))
+
+
+def _webhook(request: Request, _context: LambdaContext) -> Reply:
+    return _intake().receive(request.path["source"], request)
+
+
+_ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
+    ("POST", "/promocodes/activate"): _api,
+    ("POST", "/webhooks/{source}"): _webhook,
+    ("GET", "/webhooks/{source}"): _webhook,
+}
+
+
+def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    queue_name = event["Records"][0]["eventSourceARN"].rpartition(":")[2]
+    if queue_name != settings().activation_queue_url.rpartition("/")[2]:
+        return _intake().receive_messages(event)
+    _redemptions().invocation(context)
+    return _worker().work(event, context)
+
+
+def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
+    from activate.activation import Redemption, TryAgain
+    from activate.outcomes import answer, record, record_failure
+
+    redemption = Redemption.from_fields(event)
+    try:
+        result = _activator(context).activate(redemption)
+    except TryAgain as failure:
+        record_failure(failure)
+        raise
+    record(redemption, result)
+    return answer(redemption, result)
+
+
+def _activator(context: LambdaContext) -> Activator:
+    _redemptions().invocation(context)
+    return _only_activator()
+
+
+@cache
+def _only_activator() -> Activator:
+    from altcraft.client import Client
+    from altcraft.token import Token
+    from serverless.secrets import Secret
+
+    from activate.activation import Activator
+
+    token = Token(Secret(settings().altcraft_secret_id))
+    return Activator(Client(settings().altcraft_url, token, settings().altcraft_wire), _redemptions())
+
+
+@cache
+def _redemptions() -> Redemptions:
+    from activate.redemptions import Redemptions
+
+    return Redemptions(settings().redemptions_table, aws.client("dynamodb"))
+
+
+@cache
+def _intake() -> Intake:
+    from activate.activation_queue import ActivationQueue
+    from activate.intake import Intake
+    from activate.quarantine import Quarantine
+    from activate.sources import Sources
+    from serverless.secrets import Secret
+
+    return Intake(
+        Sources(Secret(settings().sources_secret_id)),
+        ActivationQueue(aws.client("sqs"), settings().activation_queue_url),
+        Quarantine(lambda: aws.client("s3"), settings().export_bucket, settings().export_prefix),
+    )
+
+
+@cache
+def _worker() -> Worker:
+    from activate.worker import Worker
+
+    return Worker(
+        _only_activator(),
+        aws.client("sqs"),
+        settings().activation_queue_url,
+        settings().dead_letter_queue_url,
+    )

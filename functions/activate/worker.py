@@ -1,0 +1,139 @@
+"""The queue's worker: one message is one code of one paid order, and no message is lost.
+
+A message that fails for a passing reason goes back with a pause that grows with its age, for a day; then it goes to the
+dead-letter queue with its reason. One that can never succeed ends at once. While Altcraft is down, messages go back unasked.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from botocore.exceptions import BotoCoreError, ClientError
+from serverless.telemetry import Metric, count, logger
+
+from activate.activation import InvalidField, Redemption, TryAgain
+from activate.outcomes import record, record_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from activate.activation import Activator, Result
+
+PATIENCE_SECONDS: Final = 24 * 3600
+"""How long a message is tried before it is given up to the dead-letter queue."""
+
+SHORTEST_PAUSE_SECONDS: Final = 5
+LONGEST_PAUSE_SECONDS: Final = 900
+
+QUIET_SECONDS: Final = 15
+"""How long Altcraft is left alone after several calls in a row have failed."""
+
+_FAILURES_IN_A_ROW: Final = 3
+"""So many say that Altcraft is down; fewer may be chance."""
+
+_CALL_BUDGET_MS: Final = 45_000
+"""The longest that one message may take, every timeout reached: it is not begun with less time than that."""
+
+
+def pause(age: float) -> int:
+    """Seconds until a message of this age (seconds) is tried again: half its age, from 5 s to 15 min.
+
+    By its age, because a receive counts also when Altcraft was not asked. A tenth at random, so that a burst spreads out.
+    """
+    growing = min(max(age / 2, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+    return round(growing * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
+
+
+class Worker:
+    """Takes batches of the activation queue, for the life of a sandbox."""
+
+    def __init__(self, activator: Activator, sqs: Any, queue_url: str, dead_letter_queue_url: str) -> None:
+        self._activator = activator
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._dead_letter_queue_url = dead_letter_queue_url
+        self._processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        self._failures = 0
+        self._quiet_until = 0.0
+
+    def work(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Take one batch; the answer names the messages that are to come back (`batchItemFailures`)."""
+
+        def take(message: SQSRecord) -> None:
+            self._take(message, context)
+
+        answer = process_partial_response(dict(event), take, self._processor, context)
+        return dict(answer)
+
+    def _take(self, message: SQSRecord, context: LambdaContext) -> None:
+        age = time.time() - int(message.attributes.sent_timestamp) / 1000
+        try:
+            order = json.loads(message.body)
+            redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
+        except (ValueError, AttributeError) as error:
+            detail = str(error) if isinstance(error, InvalidField) else "the message is not one of ours"
+            self._give_up(message, "unreadable", detail)
+            return
+        with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
+            try:
+                result = self._activate(redemption, context)
+            except TryAgain as failure:
+                if age >= PATIENCE_SECONDS:
+                    self._give_up(message, failure.reason, str(failure))
+                    return
+                self._put_back(message, age, failure)
+                raise
+            record(redemption, result)
+            count(Metric.MESSAGE_AGE, max(age, 0.0))
+
+    def _activate(self, redemption: Redemption, context: LambdaContext) -> Result:
+        if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
+            raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
+        if time.monotonic() < self._quiet_until:
+            raise TryAgain("altcraft_down", "Altcraft has failed several times in a row and is left alone")
+        try:
+            result = self._activator.activate(redemption)
+        except TryAgain as failure:
+            if failure.altcraft_down:
+                self._failures += 1
+                if self._failures >= _FAILURES_IN_A_ROW:
+                    self._quiet_until = time.monotonic() + QUIET_SECONDS
+            raise
+        self._failures = 0
+        return result
+
+    def _put_back(self, message: SQSRecord, age: float, failure: TryAgain) -> None:
+        seconds = pause(age)
+        record_failure(failure)
+        try:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=seconds
+            )
+        except (ClientError, BotoCoreError) as error:
+            # It comes back all the same, when the queue's own visibility timeout ends.
+            logger.warning("The pause of a message could not be set", detail=type(error).__name__)
+
+    def _give_up(self, message: SQSRecord, reason: str, detail: str) -> None:
+        """Hand a message to the dead-letter queue with its reason; if that fails, it stays where it is."""
+        self._sqs.send_message(
+            QueueUrl=self._dead_letter_queue_url,
+            MessageBody=message.body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": text}
+                for name, text in {
+                    "reason": reason,
+                    "detail": detail,
+                    "first_sent_at": str(message.attributes.sent_timestamp),
+                    "message_id": message.message_id,
+                }.items()
+            },
+        )
+        count(Metric.DEAD_LETTERED, reason=reason)
+        logger.error("Given up to the dead-letter queue", reason=reason, detail=detail, message_id=message.message_id)
