@@ -27,11 +27,51 @@ $(VENV)/local.stamp $(VENV)/dev.stamp: $(VENV)/%.stamp: requirements/%.txt pypro
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Tools that pin what ours wants newer live in environments of their own.
+SAM := .venv-sam/bin/sam
+CHECKOV := .venv-checkov/bin/checkov
+.venv-sam/stamp .venv-checkov/stamp: .venv-%/stamp: requirements/%.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv-$*
+	$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r $<
+	@touch $@
+
 .PHONY: install
 install: $(VENV)/dev.stamp ## install what developing needs, into .venv
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
-	cd requirements && for name in uv layer local dev sam; do \
+	cd requirements && for name in uv layer local dev sam checkov; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+# cfn-lint and SAM ask for a region and reach none.
+export AWS_DEFAULT_REGION ?= eu-west-1
+export SAM_CLI_TELEMETRY ?= 0
+
+.PHONY: lint lint-code lint-template
+lint: lint-code lint-template ## check the code and the template
+
+lint-code: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
+	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate --lint
+	$(CHECKOV) --config-file .checkov.yaml
+
+# --- building and deploying ------------------------------------------------------------------------------------------
+
+# The processor of the functions, and so of the layer's wheels.
+ARCH ?= arm64
+
+.PHONY: build
+build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_64)
+	$(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: deploy
+deploy: build ## deploy into your AWS account; the first time it asks
+	$(SAM) deploy --guided
