@@ -46,8 +46,8 @@ def encode(fields: Mapping[str, object], wire: Wire) -> bytes:
         raise MalformedMessage("a text holds half of a surrogate pair, which UTF-8 cannot carry") from error
 
 
-def decode(body: bytes, wire: Wire) -> dict[str, Any]:
-    """Read a message: the JSON object, or what is inside `<xml>`.
+def decode(body: bytes, wire: Wire, *, root: str | None = "xml") -> dict[str, Any]:
+    """Read a message: the JSON object, or what is inside the root element, which is `root`; None takes any.
 
     Raises:
         MalformedMessage: anything but exactly one message.
@@ -56,7 +56,7 @@ def decode(body: bytes, wire: Wire) -> dict[str, Any]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedMessage(f"not UTF-8 (at byte {error.start})") from error
-    return _decode_json(text) if wire == "json" else _decode_xml(text)
+    return _decode_json(text) if wire == "json" else _decode_xml(text, root)
 
 
 def _decode_json(text: str) -> dict[str, Any]:
@@ -64,6 +64,10 @@ def _decode_json(text: str) -> dict[str, Any]:
         message = json.loads(text, object_pairs_hook=_without_double_keys, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise MalformedMessage(f"not JSON ({error.msg} at line {error.lineno}, column {error.colno})") from error
+    except MalformedMessage:
+        raise
+    except ValueError as error:
+        raise MalformedMessage("a number has thousands of digits") from error
     except RecursionError as error:
         raise MalformedMessage("nested too deeply") from error
     if not isinstance(message, dict):
@@ -84,7 +88,7 @@ def _no_constant(name: str) -> None:
     raise MalformedMessage(f"{name} is not JSON")
 
 
-def _decode_xml(text: str) -> dict[str, Any]:
+def _decode_xml(text: str, root: str | None) -> dict[str, Any]:
     from xml.parsers.expat import ExpatError
 
     import xmltodict
@@ -93,17 +97,17 @@ def _decode_xml(text: str) -> dict[str, Any]:
         raise MalformedMessage("a document type is not accepted")
     try:
         message = xmltodict.parse(text, strip_whitespace=False, xml_attribs=False)
-        fields = _plain(message["xml"])
+        fields = _plain(next(iter(message.values())) if root is None else message[root])
     except ExpatError as error:
         raise MalformedMessage(f"not XML ({error})") from error
     except KeyError as error:
-        raise MalformedMessage("the root element is not <xml>") from error
+        raise MalformedMessage(f"the root element is not <{root}>") from error
     except RecursionError as error:
         raise MalformedMessage("nested too deeply") from error
     if isinstance(fields, str) and not fields.strip():
         return {}
     if not isinstance(fields, dict):
-        raise MalformedMessage("<xml> holds text where elements belong")
+        raise MalformedMessage("the root element holds text where elements belong")
     return fields
 
 

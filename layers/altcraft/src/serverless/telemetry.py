@@ -31,6 +31,8 @@ class Metric(StrEnum):
     """Seconds from an order's webhook to the end of its activation."""
     INTAKE = "Intake"
     """Webhook deliveries, by `source` and `result`."""
+    DROPPED_CODES = "DroppedCodes"
+    """Values in paid orders that were not queued as codes, by `source` and `reason`."""
     EXPORTS = "Exports"
     """Export runs that came to an end, by `status`."""
     EXPORT_CODES = "ExportCodes"
