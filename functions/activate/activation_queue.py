@@ -1,0 +1,76 @@
+"""The queue between a shop's webhook and Altcraft: one message is one code of one paid order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+_BATCH: Final = 10
+"""The most messages that SQS takes at once. Ten of ours are far below its 256 KB."""
+
+_ATTEMPTS: Final = 3
+"""How often a message is offered within one delivery; beyond that the shop delivers again."""
+
+
+class Unqueued(Exception):
+    """At least one code is not in the queue. Delivering the order again is safe: a code is activated once for it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the worker is told."""
+
+    code: str
+    loyalty_id: int
+    order_id: str
+    """The shop's order id after the source's name, `eu-shop/1001`, so that two shops' ids do not meet."""
+    source: str
+    received_at: str
+    """When the order came in, ISO 8601 in UTC."""
+
+
+class ActivationQueue:
+    """Sends messages, and knows that SQS can take a part of a batch."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Put every message into the queue, durably.
+
+        Raises:
+            Unqueued: SQS did not confirm all of them. Some may be in the queue.
+        """
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(index), "MessageBody": json.dumps(asdict(message))} for index, message in enumerate(messages)
+        ]
+        for start in range(0, len(entries), _BATCH):
+            pending = entries[start : start + _BATCH]
+            for _ in range(_ATTEMPTS):
+                pending, reasons = self._offer(pending)
+                if not pending:
+                    break
+            else:
+                raise Unqueued(f"SQS refused {len(pending)} of {len(entries)} messages: {', '.join(sorted(reasons))}")
+
+    def _offer(
+        self, entries: list[SendMessageBatchRequestEntryTypeDef]
+    ) -> tuple[list[SendMessageBatchRequestEntryTypeDef], set[str]]:
+        """Those that SQS did not take, and why."""
+        try:
+            answer = self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            # botocore has tried again by itself, where that could help.
+            raise Unqueued(f"SQS did not take the messages: {type(error).__name__}: {error}") from error
+        taken = {entry["Id"] for entry in answer.get("Successful", ())}
+        reasons = {entry["Code"] for entry in answer.get("Failed", ())}
+        return [entry for entry in entries if entry["Id"] not in taken], reasons

@@ -1,0 +1,88 @@
+"""The platforms we know, each a row of settings in the words of the source document. A new platform is a new row.
+
+What a source writes itself stands before what its preset says. A setting that a row leaves out is for the merchant to choose.
+Where the facts come from is said in docs/webhooks/, a page for each platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SECRET_IN_URL: Final = {"scheme": "token", "query": "token", "field": "token"}
+"""For platforms that sign nothing: the merchant pastes an address ending in `?token=...`, or sends the token as a field."""
+
+_ALWAYS: Final = "`true`"
+
+PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "shopify": {
+        "auth": {
+            "scheme": "hmac",
+            "header": ["X-Shopify-Hmac-SHA256", "Shopify-Hmac-SHA256"],
+            "encoding": "base64",
+        },
+        # The body decides, because the topic's header is not signed; a test notification is voided and cancelled.
+        "paid": "contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
+        "order_id": "id",
+        # Not discount_codes[].code, which also lists the titles of discounts that staff typed in by hand.
+        "codes": "discount_applications[?type == 'discount_code'].code",
+    },
+    "woocommerce": {
+        "auth": {"scheme": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"},
+        "handshake": "webhook_id=[0-9]+",
+        "paid": "contains(['processing', 'completed'], status)",
+        "order_id": "id",
+        "codes": "coupon_lines[].code",
+    },
+    "standard-webhooks": {
+        "auth": {"scheme": "standard-webhooks"},
+        "paid": "status == 'paid'",
+        "order_id": "order_id",
+        "codes": "codes",
+    },
+    "shopware": {
+        "auth": {"scheme": "hmac", "header": "shopware-shop-signature", "encoding": "hex"},
+        "paid": "data.event == 'state_enter.order_transaction.state.paid'",
+        "order_id": "data.payload.order.id",
+        "codes": "data.payload.order.lineItems[?type == 'promotion'].payload.code",
+    },
+    "saleor": {
+        "auth": {"scheme": "hmac", "header": "Saleor-Signature", "encoding": "hex"},
+        "paid": "order.isPaid",
+        "order_id": "order.id",
+        "codes": "[order.voucherCode][?@]",
+    },
+    "tilda": {
+        "auth": _SECRET_IN_URL,
+        "handshake": "test=test(&.*)?",
+        # Every form of the site can post here; only a cart's has an order.
+        "paid": '"payment[orderid]"',
+        "order_id": '"payment[orderid]"',
+        "codes": '["payment[promocode]"][?@]',
+    },
+    "retailcrm": {
+        "auth": _SECRET_IN_URL,
+        # The merchant's trigger decides when it calls, and names the parameters as docs/webhooks/retailcrm.md says.
+        "paid": _ALWAYS,
+        "order_id": "order_id",
+        "codes": "codes",
+        "split": ";",
+    },
+    "insales": {
+        "auth": _SECRET_IN_URL,
+        "paid": "financial_status == 'paid'",
+        "order_id": "id",
+        # No `codes`: which field of discounts[] holds the code is nowhere documented, and a wrong guess would be silent.
+    },
+    "stripe": {
+        "auth": {"scheme": "stripe"},
+        "paid": (
+            "contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
+            " && data.object.payment_status == 'paid'"
+        ),
+        "order_id": "data.object.id",
+        # Stripe's own discounts hold ids, not codes: the shop writes the code into the session's metadata.
+        "codes": "[data.object.metadata.promo_code][?@]",
+    },
+    "generic": {},
+}

@@ -1,0 +1,244 @@
+"""How a shop proves that a delivery is its own: schemes as data, and the two ways to check them.
+
+An `Hmac` is a keyed hash over the body's exact bytes, laid out as the platform lays it out; a `Token` is a shared secret sent
+along. The named schemes of `SCHEMES` are layouts filled in; every part of one can be written otherwise in a source.
+
+Sources: the Standard Webhooks specification 1.0 (standardwebhooks.com); Stripe, "Verify webhook signatures manually"; the
+platforms' own pages on verifying webhooks for what `presets` fills in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from activate import bodies, checks
+from activate.checks import Check, InvalidSettings, invalid
+
+if TYPE_CHECKING:
+    from serverless.http import Request
+
+_ENCODINGS: Final = {"hex": bytes.hex, "base64": lambda digest: base64.b64encode(digest).decode()}
+_PLACEHOLDER: Final = re.compile(r"\{(.*?)\}")
+_UNIX_SECONDS: Final = re.compile(r"[0-9]{1,11}")
+
+
+class Auth(Protocol):
+    """A scheme: turns secrets into keys, once, and then checks deliveries with them."""
+
+    def key(self, secret: str) -> bytes:
+        """The key that a secret stands for.
+
+        Raises:
+            InvalidSettings: it is not written as the scheme has it.
+        """
+
+    def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
+        """Whether the delivery is authentic by any of the keys. `now` is in Unix seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hmac:
+    """A keyed hash in a header."""
+
+    header: tuple[str, ...]
+    """The header's name, in lower case; of several, the first that is there."""
+    encoding: str
+    """How the hash is written: `hex` or `base64`."""
+    algorithm: str = "sha256"
+    key_encoding: str = "text"
+    """How the secret stands for the key: `text` (its UTF-8 bytes) or `base64` (`whsec_` before it or not)."""
+    signed: str = "{body}"
+    """What is hashed: a text with `{body}`, and `{timestamp}` and `{id}` where they are signed too."""
+    prefix: str = ""
+    """What stands before the hash, such as `sha256=`."""
+    separator: str = ""
+    """What stands between the parts of a header that has several; only parts that begin with `prefix` are signatures."""
+    timestamp_header: str = ""
+    timestamp_prefix: str = ""
+    """Where the timestamp is itself a part of the signature's header: what stands before it, such as `t=`."""
+    id_header: str = ""
+    tolerance: int = 300
+    """Seconds that a signed timestamp may differ from our clock, either way."""
+
+    def __post_init__(self) -> None:
+        placeholders = _PLACEHOLDER.findall(self.signed)
+        if placeholders.count("body") != 1 or not {"body", "timestamp", "id"}.issuperset(placeholders):
+            raise InvalidSettings(("signed", "write {body} once, and beside it only {timestamp} and {id}"))
+        if ("timestamp" in placeholders) != bool(self.timestamp_header or self.timestamp_prefix):
+            raise InvalidSettings(
+                (
+                    "signed",
+                    "{timestamp} and a timestamp_header (or timestamp_prefix) go together: an unsigned one proves nothing",
+                )
+            )
+        if ("id" in placeholders) != bool(self.id_header):
+            raise InvalidSettings(("signed", "{id} and an id_header go together"))
+        if self.timestamp_prefix and not self.separator:
+            raise InvalidSettings(
+                ("separator", "name what stands between the parts: timestamp_prefix picks one of them")
+            )
+
+    def key(self, secret: str) -> bytes:
+        if self.key_encoding == "text":
+            return secret.encode()
+        encoded = secret.removeprefix("whsec_").rstrip("=")
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise invalid("is not base64, which this scheme's secrets are (whsec_ before it or not)") from error
+        if not key:
+            raise invalid("holds no key")
+        return key
+
+    def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
+        header = next((request.headers[name] for name in self.header if name in request.headers), None)
+        if header is None:
+            return False
+        parts = [part.strip() for part in header.split(self.separator)] if self.separator else [header.strip()]
+        timestamp = self._timestamp(request, parts)
+        delivery_id = request.headers.get(self.id_header, "")
+        if self.id_header and not delivery_id:
+            return False
+        if (self.timestamp_header or self.timestamp_prefix) and not self._is_fresh(timestamp, now):
+            return False
+        given = [self._comparable(part.removeprefix(self.prefix)) for part in parts if part.startswith(self.prefix)]
+        expected = [self._comparable(self.signature(key, request.body, timestamp, delivery_id)) for key in keys]
+        return any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in given)
+
+    def signature(self, key: bytes, body: bytes, timestamp: str = "", delivery_id: str = "") -> str:
+        """The hash as the header has it after the prefix."""
+        before, _, after = self.signed.partition("{body}")
+        around = [
+            text.replace("{timestamp}", timestamp).replace("{id}", delivery_id).encode(errors="replace")
+            for text in (before, after)
+        ]
+        return _ENCODINGS[self.encoding](hmac.digest(key, body.join(around), self.algorithm))
+
+    def _timestamp(self, request: Request, parts: list[str]) -> str:
+        if self.timestamp_prefix:
+            return next(
+                (p.removeprefix(self.timestamp_prefix) for p in parts if p.startswith(self.timestamp_prefix)), ""
+            )
+        return request.headers.get(self.timestamp_header, "")
+
+    def _is_fresh(self, timestamp: str, now: float) -> bool:
+        return bool(_UNIX_SECONDS.fullmatch(timestamp)) and abs(now - int(timestamp)) <= self.tolerance
+
+    def _comparable(self, signature: str) -> bytes:
+        """As bytes, because compare_digest refuses texts beyond ASCII; hex in whichever case it was written."""
+        return (signature.lower() if self.encoding == "hex" else signature).encode(errors="replace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A shared secret sent along in a header, in a field of the body, or in the URL's query; in any of those named."""
+
+    header: str = ""
+    prefix: str = ""
+    """What stands before the secret in the header, such as `Bearer `."""
+    field: str = ""
+    query: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.header or self.field or self.query):
+            raise InvalidSettings(("scheme", "name the header, the field or the query parameter that holds the token"))
+
+    def key(self, secret: str) -> bytes:
+        return secret.encode()
+
+    def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
+        given = [token.encode(errors="replace") for token in self._tokens(request)]
+        return any(hmac.compare_digest(key, token) for key in keys for token in given)
+
+    def _tokens(self, request: Request) -> list[str]:
+        header = request.headers.get(self.header, "")
+        tokens = [
+            request.query.get(self.query, ""),
+            header.removeprefix(self.prefix) if header.startswith(self.prefix) else "",
+        ]
+        if self.field:
+            tokens.append(bodies.field(request.body, request.media_type, self.field))
+        return tokens
+
+
+SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "hmac": {},
+    "standard-webhooks": {
+        "header": ("webhook-signature",),
+        "prefix": "v1,",
+        "separator": " ",
+        "encoding": "base64",
+        "key_encoding": "base64",
+        "signed": "{id}.{timestamp}.{body}",
+        "id_header": "webhook-id",
+        "timestamp_header": "webhook-timestamp",
+    },
+    "stripe": {
+        "header": ("stripe-signature",),
+        "prefix": "v1=",
+        "separator": ",",
+        "encoding": "hex",
+        "signed": "{timestamp}.{body}",
+        "timestamp_prefix": "t=",
+    },
+    "token": {},
+}
+"""What `scheme` can name, and what each fills in."""
+
+
+def _header_name(value: object) -> str:
+    return checks.text(value).lower()
+
+
+def _header_names(value: object) -> tuple[str, ...]:
+    names = checks.list_of(_header_name)(value) if isinstance(value, list) else (_header_name(value),)
+    if not names:
+        raise invalid("write the header's name")
+    return names
+
+
+_SCHEME: Final[Mapping[str, Check]] = {"scheme": checks.one_of(SCHEMES)}
+_HMAC: Final[Mapping[str, Check]] = {
+    **_SCHEME,
+    "header": _header_names,
+    "encoding": checks.one_of(_ENCODINGS),
+    "algorithm": checks.one_of(("sha1", "sha256", "sha384", "sha512")),
+    "key_encoding": checks.one_of(("text", "base64")),
+    "signed": checks.text,
+    "prefix": checks.text,
+    "separator": checks.text,
+    "timestamp_header": _header_name,
+    "timestamp_prefix": checks.text,
+    "id_header": _header_name,
+    "tolerance": checks.whole_number,
+}
+_TOKEN: Final[Mapping[str, Check]] = {
+    **_SCHEME,
+    "header": _header_name,
+    "prefix": checks.text,
+    "field": checks.text,
+    "query": checks.text,
+}
+
+
+def auth(settings: object) -> Auth:
+    """Check the setting `auth`: `{"scheme": ..., and what differs from it}`.
+
+    Raises:
+        InvalidSettings: with every fault found.
+    """
+    scheme = settings.get("scheme") if isinstance(settings, Mapping) else None
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        raise InvalidSettings(("scheme", f"write one of {', '.join(SCHEMES)}"))
+    kind, table = (Token, _TOKEN) if scheme == "token" else (Hmac, _HMAC)
+    parts = {**SCHEMES[scheme], **checks.table(settings, table)}
+    del parts["scheme"]
+    if missing := [name for name in ("header", "encoding") if kind is Hmac and name not in parts]:
+        raise InvalidSettings(*((name, "is missing") for name in missing))
+    return kind(**parts)

@@ -1,0 +1,266 @@
+"""The document of webhook sources: one JSON object, source name → settings, kept in one secret.
+
+A source that is written wrong takes down only itself: it is answered 503, so that the shop delivers again once it is mended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from serverless.secrets import SecretError
+from serverless.telemetry import logger
+
+from activate import checks, signatures
+from activate.checks import Check, InvalidSettings
+from activate.orders import CASES, Program, Reader
+from activate.presets import PRESETS
+from activate.signatures import Auth, Token
+
+REREAD_SECONDS: Final = 30
+"""The least time between two readings of the secret beyond those of its cache, however many deliveries are refused."""
+
+
+class UnknownSource(LookupError):
+    """No source has this name."""
+
+
+class SourceUnavailable(Exception):
+    """The source cannot be used now: its settings are wrong, or the secret that holds them cannot be read. For an operator."""
+
+    def __init__(self, message: str, source: str = "") -> None:
+        """`source`: whose settings are wrong; `""` where it is the document."""
+        super().__init__(message)
+        self.source = source
+
+
+@dataclass(frozen=True)
+class Source:
+    """One shop, as its settings and its platform's preset describe it."""
+
+    name: str
+    auth: Auth
+    keys: tuple[bytes, ...] = field(repr=False)
+    """One for each secret. None, where the source delivers through AWS alone."""
+    reader: Reader
+    handshake: re.Pattern[str] | None
+    """The body of the unsigned call by which the platform tries the address."""
+    event_source: str
+    """Where the source's events come from: the name of an EventBridge partner event source, or the ARN of an SQS queue."""
+
+    @property
+    def secrets_in_body(self) -> tuple[bytes, ...]:
+        """The secrets that the shop sends as a field of the body, and which must not be kept with it."""
+        return self.keys if isinstance(self.auth, Token) and self.auth.field else ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the secret says: the sources that can be used, and of the others, what is wrong with them."""
+
+    sources: Mapping[str, Source]
+    faults: Mapping[str, InvalidSettings]
+
+    def find(self, name: str) -> Source:
+        """The source of this name.
+
+        Raises:
+            UnknownSource: there is none.
+            SourceUnavailable: its settings are wrong.
+        """
+        if fault := self.faults.get(name):
+            raise SourceUnavailable(str(fault), name)
+        try:
+            return self.sources[name]
+        except KeyError:
+            raise UnknownSource(name) from None
+
+    def find_sender(self, sender: str) -> Source:
+        """The source whose `event_source` is this; failing that, the one whose name is its last part.
+
+        Raises:
+            UnknownSource: there is neither.
+            SourceUnavailable: its settings are wrong.
+        """
+        named = next((source for source in self.sources.values() if source.event_source == sender), None)
+        return named or self.find(re.split("[/:]", sender)[-1])
+
+
+_PROGRAM: Final[Mapping[str, Check]] = {"pattern": checks.pattern, "loyalty_id": checks.whole_number}
+
+
+def _program(value: object) -> Program:
+    settings = checks.table(value, _PROGRAM)
+    if missing := [(name, "is missing") for name in _PROGRAM if name not in settings]:
+        raise InvalidSettings(*missing)
+    return Program(**settings)
+
+
+_SETTINGS: Final[Mapping[str, Check]] = {
+    "platform": checks.one_of(PRESETS),
+    "auth": signatures.auth,
+    "secrets": checks.list_of(checks.secret),
+    "handshake": checks.pattern,
+    "event_source": checks.text,
+    "paid": checks.expression,
+    "order_id": checks.expression,
+    "codes": checks.expression,
+    "split": checks.text,
+    "capture": checks.pattern,
+    "case": checks.one_of(CASES),
+    "loyalty_id": checks.whole_number,
+    "programs": checks.list_of(_program),
+}
+"""Every setting of a source, and how it is checked."""
+
+
+def parse(text: str) -> Document:
+    """Read the document.
+
+    Raises:
+        InvalidSettings: it is not a JSON object at all. What is wrong within a source is in the document's `faults`.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise checks.invalid(f"the document of sources is not JSON{where}") from error
+    if not isinstance(document, dict):
+        raise checks.invalid("the document of sources is not an object, source name → settings")
+    sources: dict[str, Source] = {}
+    faults: dict[str, InvalidSettings] = {}
+    for name, settings in document.items():
+        try:
+            sources[name] = source(name, settings)
+        except InvalidSettings as error:
+            faults[name] = error
+    return Document(sources, faults)
+
+
+def source(name: str, settings: object) -> Source:
+    """Check one source's settings, completed by its platform's preset.
+
+    Raises:
+        InvalidSettings: with every fault found.
+    """
+    checks.name(name)
+    preset = PRESETS.get(settings.get("platform", ""), {}) if isinstance(settings, Mapping) else {}
+    values = checks.table({**preset, **settings} if isinstance(settings, Mapping) else settings, _SETTINGS)
+    faults = [
+        (required, "is missing, and the platform has no preset for it")
+        for required in ("platform", "auth", "paid", "order_id", "codes")
+        if required not in values
+    ]
+    if ("loyalty_id" in values) == ("programs" in values):
+        faults.append(
+            ("loyalty_id", "write either loyalty_id or programs: each code needs the id of its loyalty program")
+        )
+    if not values.get("secrets") and "event_source" not in values:
+        faults.append(("secrets", "is missing: without a secret nothing can be verified"))
+    if faults:
+        raise InvalidSettings(*faults)
+    programs = values.get("programs") or (Program(re.compile(""), values["loyalty_id"]),)
+    reading = {setting: values[setting] for setting in ("split", "capture", "case") if setting in values}
+    return Source(
+        name=name,
+        auth=values["auth"],
+        keys=_keys(values["auth"], values.get("secrets", ())),
+        reader=Reader(values["paid"], values["order_id"], values["codes"], programs, **reading),
+        handshake=values.get("handshake"),
+        event_source=values.get("event_source", ""),
+    )
+
+
+def _keys(auth: Auth, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    return checks.list_of(lambda secret: auth.key(str(secret)))(list(secrets))
+
+
+class SecretText(Protocol):
+    """A text kept in a secret and cached, as `serverless.secrets.Secret` keeps it."""
+
+    def text(self) -> str: ...
+
+    def refresh(self) -> str: ...
+
+
+class Sources:
+    """The document as it is now: read from its secret, parsed once for each version of it."""
+
+    def __init__(self, secret: SecretText, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds that only grow."""
+        self._secret = secret
+        self._clock = clock
+        self._text = ""
+        self._document: Document | None = None
+        self._left_alone_until = float("-inf")
+        self._reread_from = float("-inf")
+
+    def find(self, name: str) -> Source:
+        """The source of this name.
+
+        Raises:
+            UnknownSource: there is none.
+            SourceUnavailable: its settings are wrong, or the document cannot be read.
+        """
+        return self._look(lambda document: document.find(name))
+
+    def find_sender(self, sender: str) -> Source:
+        """The source whose events come from `sender`: an EventBridge event's `source`, or an SQS queue's ARN.
+
+        Raises:
+            UnknownSource: there is none.
+            SourceUnavailable: its settings are wrong, or the document cannot be read.
+        """
+        return self._look(lambda document: document.find_sender(sender))
+
+    def reread(self) -> bool:
+        """Read the secret past its cache, because what it said does not fit; True if it says something else now.
+
+        Done at most once in `REREAD_SECONDS`, so that forged deliveries cannot hammer Secrets Manager.
+
+        Raises:
+            SourceUnavailable: the document cannot be read.
+        """
+        if self._clock() < self._reread_from:
+            return False
+        self._reread_from = self._clock() + REREAD_SECONDS
+        before = self._text
+        try:
+            self._take(self._secret.refresh())
+        except (SecretError, InvalidSettings) as error:
+            raise SourceUnavailable(str(error)) from error
+        return self._text != before
+
+    def _look(self, find: Callable[[Document], Source]) -> Source:
+        try:
+            return find(self._current())
+        except (UnknownSource, SourceUnavailable):
+            # It may have been added or mended a moment ago.
+            if not self.reread():
+                raise
+            return find(self._current())
+
+    def _current(self) -> Document:
+        """The document; while the secret cannot be read or holds none, the one that was read last."""
+        if self._document is None or self._clock() >= self._left_alone_until:
+            try:
+                return self._take(self._secret.text())
+            except (SecretError, InvalidSettings) as error:
+                if self._document is None:
+                    raise SourceUnavailable(str(error)) from error
+                self._left_alone_until = self._clock() + REREAD_SECONDS
+                logger.error(
+                    "The document of sources cannot be read; the one read last stays in use", detail=str(error)
+                )
+        return self._document
+
+    def _take(self, text: str) -> Document:
+        if self._document is None or text != self._text:
+            self._document, self._text = parse(text), text
+            for name, fault in self._document.faults.items():
+                logger.error("A source is written wrong", source=name, detail=str(fault))
+        return self._document
