@@ -14,7 +14,9 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Annotated, Self
 
 import msgspec
@@ -128,7 +130,7 @@ class Emulator:
             return Response(405, b"405 method not allowed", [("Allow", "POST")])
         self.journal.begin(endpoint)
         try:
-            return self._compressed(request, self._call(endpoint, request))
+            return self._dated(self._compressed(request, self._call(endpoint, request)))
         finally:
             self.journal.end()
 
@@ -206,6 +208,10 @@ class Emulator:
             return response
         body = iter((response.body,)) if isinstance(response.body, bytes) else response.body
         return Response(response.status, _gzip(body), [*response.headers, ("Content-Encoding", "gzip")])
+
+    def _dated(self, response: Response) -> Response:
+        """Tell the time by the same clock as the moments of the codes."""
+        return replace(response, headers=[*response.headers, ("Date", format_datetime(self._clock(), usegmt=True))])
 
     # --- the control door --------------------------------------------------------------------------------------------
 

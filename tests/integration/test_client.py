@@ -1,0 +1,235 @@
+"""The client against an Altcraft over HTTP, in both wire formats, well and ill."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import pytest
+from altcraft.client import Client, Timeouts
+from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.token import Token, UnusableToken
+from altcraft.wire import Wire
+
+from local.emulator import Emulator
+from local.emulator.faults import AnyFault, Cut, Delay, Drop, Page, Refuse
+from local.emulator.settings import Refusal, Settings
+from local.http import Request, Response, Server
+
+TOKEN = "local-altcraft-token"
+
+
+class OneSecret:
+    """A secret in memory: `text` is what is cached, and `refresh` fetches `stored`."""
+
+    def __init__(self, stored: str) -> None:
+        self.cached = self.stored = stored
+        self.refreshed = 0
+
+    def text(self) -> str:
+        return self.cached
+
+    def refresh(self) -> str:
+        self.refreshed += 1
+        self.cached = self.stored
+        return self.cached
+
+
+@pytest.fixture(params=get_args(Wire))
+def wire(request: pytest.FixtureRequest) -> Wire:
+    wire: Wire = request.param
+    return wire
+
+
+@pytest.fixture
+def client(emulator: Emulator, wire: Wire) -> Client:
+    emulator.programs.add(5, "attached", "Ünïcode & <b>", attached=True)
+    emulator.programs.add(5, "loose")
+    emulator.programs.add(5, "old", attached=True, expire_date=datetime(2024, 4, 1, tzinfo=UTC))
+    return Client(emulator.url, Token(OneSecret(TOKEN)), wire, Timeouts(connect=1, read=0.3, total=1))
+
+
+def test_activate_marks_the_code_as_used(client: Client) -> None:
+    before = datetime.now(UTC)
+    client.activate("attached", 5)
+    state = client.get("attached", 5)
+    assert (state.is_activated, state.is_attached, state.is_expired) == (True, True, False)
+    moment = state.activated_at()
+    assert moment is not None
+    assert abs(moment - before) < timedelta(seconds=5)
+
+
+def test_codes_are_sent_as_they_are(client: Client) -> None:
+    client.activate("Ünïcode & <b>", 5)
+    assert client.get("Ünïcode & <b>", 5).code == "Ünïcode & <b>"
+
+
+@pytest.mark.parametrize(("code", "loyalty_id"), [("loose", 5), ("old", 5), ("unknown", 5), ("attached", 6)])
+def test_a_refusal_carries_altcrafts_words(client: Client, code: str, loyalty_id: int) -> None:
+    with pytest.raises(Refused) as refused:
+        client.activate(code, loyalty_id)
+    assert refused.value.error != 0
+    assert refused.value.error_text.startswith("Emulated: ")
+    assert not refused.value.retryable
+
+
+def test_get_tells_what_is_true(client: Client) -> None:
+    loose, old = client.get("loose", 5), client.get("old", 5)
+    assert (loose.is_attached, loose.is_activated, loose.is_expired) == (False, False, False)
+    assert (old.is_attached, old.is_expired) == (True, True)
+    assert loose.activated_at() is None
+
+
+def test_replies_may_be_compressed_and_may_come_with_any_status(emulator: Emulator, client: Client) -> None:
+    emulator.settings = Settings(compress=True, error_status=500)
+    client.activate("attached", 5)
+    with pytest.raises(Refused, match="Emulated"):
+        client.get("unknown", 5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Page(status=503), Unreachable),
+        (Page(status=429), Unreachable),
+        (Page(status=200), IncoherentReply),
+        (Page(status=404, body=""), IncoherentReply),
+        (Page(status=302, headers={"Location": "http://127.0.0.1:1/"}), IncoherentReply),
+        (Page(status=200, content_type="application/json", body='{"error": false}'), IncoherentReply),
+        (Page(status=200, content_type="application/json", body='{"error": 7, "error": 0}'), IncoherentReply),
+        (Page(status=200, content_type="application/json", body='{"data": null}'), IncoherentReply),
+        (Page(status=200, content_type="application/xml", body="<xml><error>O</error></xml>"), IncoherentReply),
+        (Page(status=200, body="x" * (2 << 20)), IncoherentReply),
+        (Drop(), Unreachable),
+        (Cut(after=10), Unreachable),
+        (Delay(seconds=5), Unreachable),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_what_is_no_answer_may_be_tried_again(
+    emulator: Emulator, client: Client, fault: AnyFault, kind: type[AltcraftError]
+) -> None:
+    emulator.faults.set([fault])
+    with pytest.raises(kind) as failed:
+        client.activate("attached", 5)
+    assert failed.value.retryable
+    assert TOKEN not in str(failed.value)
+    assert client.get("attached", 5).is_attached  # and the client is as good as new
+
+
+def test_activate_is_sent_once_even_when_its_reply_is_lost(emulator: Emulator, client: Client) -> None:
+    emulator.faults.set([Drop(applied=True)])
+    with pytest.raises(Unreachable) as lost:
+        client.activate("attached", 5)
+    assert lost.value.sent
+    assert emulator.journal.calls["activate"] == 1
+    assert client.get("attached", 5).is_activated
+
+
+def test_a_connection_that_was_never_made_has_sent_nothing() -> None:
+    with Server(lambda _: Response(200)) as server:
+        address = server.url
+    with pytest.raises(Unreachable) as failed:
+        Client(address, Token(OneSecret(TOKEN))).activate("Code-1", 5)
+    assert not failed.value.sent
+
+
+@pytest.mark.parametrize("error", [401, 403])
+def test_a_refused_token_is_read_again_once(emulator: Emulator, wire: Wire, error: int) -> None:
+    emulator.settings = Settings(wrong_token=Refusal(error, "No ..."))
+    emulator.programs.add(5, "Code-1", attached=True)
+    secret = OneSecret("rotated-away")
+    secret.stored = TOKEN
+    Client(emulator.url, Token(secret), wire).activate("Code-1", 5)
+    assert secret.refreshed == 1
+    assert emulator.programs.activations[5, "Code-1"] == 1
+
+
+def test_a_token_refused_for_good_is_told_without_the_token(emulator: Emulator, wire: Wire) -> None:
+    emulator.settings = Settings(wrong_token=Refusal(401, "the token stale-token is unknown"))
+    secret = OneSecret("stale-token")
+    with pytest.raises(TokenRefused) as refused:
+        Client(emulator.url, Token(secret), wire).activate("Code-1", 5)
+    assert secret.refreshed == 1
+    assert refused.value.retryable
+    assert "stale-token" not in str(refused.value)
+
+
+def test_a_token_refused_by_an_undocumented_code_is_suspected(emulator: Emulator, client: Client, wire: Wire) -> None:
+    emulator.settings = Settings(wrong_token=Refusal(777, "Emulated"))
+    stale = Client(emulator.url, Token(OneSecret("stale-token")), wire)
+    with pytest.raises(Refused) as refused:
+        stale.get("attached", 5)
+    with pytest.raises(TokenRefused):
+        stale.suspect_token(refused.value, "attached", 5)
+    with pytest.raises(Refused) as unknown:
+        client.get("unknown", 5)
+    client.suspect_token(unknown.value, "unknown", 5)  # a good token is beyond suspicion
+
+
+def test_overload_with_an_envelope_may_be_tried_again(emulator: Emulator, client: Client) -> None:
+    body = '{"data": null, "error": 901, "error_text": "slow down"}'
+    emulator.faults.set([Page(status=429, content_type="application/json", body=body)])
+    with pytest.raises(Unreachable, match="901"):
+        client.activate("attached", 5)
+
+
+def test_an_error_may_come_in_the_other_format(emulator: Emulator, client: Client) -> None:
+    for body in ('{"data": null, "error": 901, "error_text": "no"}', "<xml><data/><error>901</error></xml>"):
+        emulator.faults.set([Page(status=200, body=body)])
+        with pytest.raises(Refused) as refused:
+            client.activate("attached", 5)
+        assert refused.value.error == 901
+
+
+def test_refusals_are_told_by_error_not_by_status(emulator: Emulator, client: Client) -> None:
+    emulator.faults.set([Refuse(error=500, error_text="Promocode duplicated")])
+    with pytest.raises(Refused) as refused:
+        client.activate("attached", 5)
+    assert not refused.value.retryable
+
+
+@pytest.fixture
+def recorded(wire: Wire) -> Iterator[tuple[Client, list[Request]]]:
+    seen: list[Request] = []
+
+    def serve(request: Request) -> Response:
+        seen.append(request)
+        return Response(200, b'{"data": null, "error": 0, "error_text": "Successful operation"}')
+
+    with Server(serve) as server:
+        yield Client(server.url + "/", Token(OneSecret('{"token": "t0p"}')), wire), seen
+
+
+def test_what_goes_over_the_wire(recorded: tuple[Client, list[Request]], wire: Wire) -> None:
+    client, seen = recorded
+    client.activate("Code-1", 5)
+    client.activate("Code-2", 5)
+    first = seen[0]
+    assert (first.method, first.target) == ("POST", "/api/v1.1/promocodes/activate")
+    assert (first.header("Content-Type") or "").startswith(f"application/{wire}")
+    assert first.header("Accept-Encoding") == "gzip"
+    assert (first.header("User-Agent") or "").startswith("altcraft-promocodes-aws/1.")
+    expected = {
+        "json": b'{"code":"Code-1","loyalty_id":5,"token":"t0p","format":"json"}',
+        "xml": b"<xml><code>Code-1</code><loyalty_id>5</loyalty_id><token>t0p</token><format>xml</format></xml>",
+    }
+    assert first.body == expected[wire]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "{}", '{"token": 5}', '{"token": ""}', '{"token"', "two\nlines"])
+def test_a_secret_without_a_token_says_how_to_store_one(text: str) -> None:
+    with pytest.raises(UnusableToken, match="plain text or as"):
+        Token(OneSecret(text)).value()
+
+
+@pytest.mark.parametrize("url", ["", "example.altcraft.com", "ftp://example.altcraft.com", "https://", "https://x?y=1"])
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(ValueError, match="ALTCRAFT_URL"):
+        Client(url, Token(OneSecret(TOKEN)))
+
+
+def test_a_reply_of_get_that_is_not_as_documented_is_incoherent(emulator: Emulator, client: Client) -> None:
+    for data in ("null", '{"code": "x", "is_attached": "perhaps"}'):
+        emulator.faults.set([Page(status=200, body=f'{{"data": {data}, "error": 0}}')])
+        with pytest.raises(IncoherentReply):
+            client.get("attached", 5)
