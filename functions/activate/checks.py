@@ -137,5 +137,5 @@ def pattern(value: object) -> re.Pattern[str]:
         raise invalid("write a regular expression as a text")
     try:
         return re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise invalid(f"not a regular expression: {error}") from error

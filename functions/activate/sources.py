@@ -148,8 +148,9 @@ def source(name: str, settings: object) -> Source:
         InvalidSettings: with every fault found.
     """
     checks.name(name)
-    preset = PRESETS.get(settings.get("platform", ""), {}) if isinstance(settings, Mapping) else {}
-    values = checks.table({**preset, **settings} if isinstance(settings, Mapping) else settings, _SETTINGS)
+    if isinstance(settings, Mapping) and isinstance(platform := settings.get("platform"), str):
+        settings = {**PRESETS.get(platform, {}), **settings}
+    values = checks.table(settings, _SETTINGS)
     faults = [
         (required, "is missing, and the platform has no preset for it")
         for required in ("platform", "auth", "paid", "order_id", "codes")

@@ -1,0 +1,56 @@
+"""Signing a delivery as a shop's platform would: the other side of `activate.signatures`, from the same layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from activate.signatures import Hmac, Token
+from activate.sources import Source
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What goes over the wire beside the address."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def sign(source: Source, body: bytes, media_type: str, *, delivery_id: str, now: float) -> Delivery:
+    """A delivery of `body` that the source accepts at `now` (Unix seconds), by the first of its secrets.
+
+    Raises:
+        ValueError: the source has no secret, or wants its token in a field of a body that is no form.
+    """
+    if not source.keys:
+        raise ValueError(f"the source {source.name} has no secret: its deliveries come through AWS alone")
+    headers = {"Content-Type": media_type}
+    auth, key = source.auth, source.keys[0]
+    if isinstance(auth, Hmac):
+        return Delivery(headers | _hmac_headers(auth, key, body, delivery_id, str(int(now))), body)
+    if isinstance(auth, Token):
+        return _with_token(auth, key.decode(), headers, body, media_type)
+    raise TypeError(f"a scheme without a signer: {type(auth).__name__}")
+
+
+def _hmac_headers(auth: Hmac, key: bytes, body: bytes, delivery_id: str, timestamp: str) -> dict[str, str]:
+    signature = auth.prefix + auth.signature(key, body, timestamp, delivery_id)
+    if auth.timestamp_prefix:
+        signature = f"{auth.timestamp_prefix}{timestamp}{auth.separator}{signature}"
+    named = {auth.header[0]: signature, auth.timestamp_header: timestamp, auth.id_header: delivery_id}
+    return {name: value for name, value in named.items() if name}
+
+
+def _with_token(auth: Token, token: str, headers: dict[str, str], body: bytes, media_type: str) -> Delivery:
+    if auth.query:
+        return Delivery(headers, body, {auth.query: token})
+    if auth.header:
+        return Delivery(headers | {auth.header: auth.prefix + token}, body)
+    if media_type != FORM:
+        raise ValueError(f"the token belongs in the field {auth.field}: send a form")
+    return Delivery(headers, b"&".join(part for part in (body, urlencode({auth.field: token}).encode()) if part))
