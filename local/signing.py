@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from activate.signatures import Hmac, Token
-from activate.sources import Source
+
+if TYPE_CHECKING:
+    from activate.sources import Source
 
 FORM = "application/x-www-form-urlencoded"
 
