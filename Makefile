@@ -44,6 +44,30 @@ lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
 
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+include lambda.mk
+
+# The tests run on the newcomer's own Python and, where one is found, on the Lambda's.
+.venv-lambda/stamp: requirements/dev.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(LAMBDA_PYTHON) .venv-lambda
+	$(UV) pip install --quiet --python .venv-lambda/bin/python --require-hashes -r requirements/dev.txt
+	$(UV) pip install --quiet --python .venv-lambda/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: test test-here test-lambda-python
+test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test that needs neither Docker nor AWS; PYTEST='-k word' narrows it
+	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
+
+test-here: $(VENV)/dev.stamp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-lambda-python: .venv-lambda/stamp
+	.venv-lambda/bin/python -m pytest $(PYTEST)
+
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 # cfn-lint and SAM ask for a region and reach none.
