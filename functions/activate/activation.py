@@ -17,9 +17,8 @@ from altcraft.token import UnusableToken
 from serverless.secrets import SecretError
 
 if TYPE_CHECKING:
-    from altcraft.codes import CodeState
-
     from activate.redemptions import Redemptions
+    from altcraft.codes import CodeState
 
 MAX_TEXT: Final = 255
 """Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""

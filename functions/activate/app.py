@@ -19,11 +19,10 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from activate.settings import settings
 from serverless import aws
 from serverless.http import Problem, Reply, Request, answering, reply
 from serverless.telemetry import logger
-
-from activate.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -115,11 +114,10 @@ def _activator(context: LambdaContext) -> Activator:
 
 @cache
 def _only_activator() -> Activator:
+    from activate.activation import Activator
     from altcraft.client import Client
     from altcraft.token import Token
     from serverless.secrets import Secret
-
-    from activate.activation import Activator
 
     token = Token(Secret(settings().altcraft_secret_id))
     return Activator(Client(settings().altcraft_url, token, settings().altcraft_wire), _redemptions())

@@ -18,15 +18,14 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
-from serverless.http import Problem, Reply, Request, proxy_response, reply
-from serverless.telemetry import Metric, count, logger
-
 from activate import bodies
 from activate.activation_queue import ActivationQueue, Message, Unqueued
 from activate.bodies import UnreadableBody
 from activate.orders import UnreadableOrder
 from activate.quarantine import Quarantine, Unkept
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
+from serverless.http import Problem, Reply, Request, proxy_response, reply
+from serverless.telemetry import Metric, count, logger
 
 RETRY_AFTER_SECONDS: Final = 60
 

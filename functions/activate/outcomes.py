@@ -5,10 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from activate.activation import Outcome, Redemption, Result, TryAgain
 from serverless.http import Problem
 from serverless.telemetry import Metric, count, logger
-
-from activate.activation import Outcome, Redemption, Result, TryAgain
 
 
 class _Telling(NamedTuple):

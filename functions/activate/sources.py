@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from serverless.secrets import SecretError
-from serverless.telemetry import logger
-
 from activate import checks, signatures
 from activate.checks import Check, InvalidSettings
 from activate.orders import CASES, Program, Reader
 from activate.presets import PRESETS
 from activate.signatures import Auth, Token
+from serverless.secrets import SecretError
+from serverless.telemetry import logger
 
 REREAD_SECONDS: Final = 30
 """The least time between two readings of the secret beyond those of its cache, however many deliveries are refused."""

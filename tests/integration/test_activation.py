@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
+
 from activate.activation import Activator, Outcome, Redemption, Result, TryAgain
 from activate.redemptions import Redemptions
 from altcraft.client import Client, Timeouts
 from altcraft.token import Token
 from altcraft.wire import Wire
-
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse

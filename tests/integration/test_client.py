@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
+
 from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
 from altcraft.token import Token, UnusableToken
 from altcraft.wire import Wire
-
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Delay, Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings

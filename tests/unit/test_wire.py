@@ -5,9 +5,10 @@ import json
 from typing import Any
 
 import pytest
-from altcraft.wire import MalformedMessage, Wire, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
+
+from altcraft.wire import MalformedMessage, Wire, decode, encode
 
 # What XML can carry; a carriage return it turns into a line feed, as every XML parser must.
 xml_text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from altcraft.wire import MalformedMessage, Wire, decode, encode
-
 from serverless.secrets import SecretError
 from serverless.settings import SettingsError
 from serverless.telemetry import logger
