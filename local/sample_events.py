@@ -1,0 +1,166 @@
+"""The sample events of shops' deliveries: `python -m local.sample_events` writes them anew from `events/bodies/`.
+
+Their signatures fit the secrets of `events/sources.json`, which guard nothing: they are there for samples and demos. That
+document lets timestamps be old, because a sample's is; no real source should.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from activate.activation_queue import Message
+from activate.sources import parse
+from local.signing import FORM, sign
+
+EVENTS: Final = Path(__file__).parent.parent / "events"
+SOURCES: Final = EVENTS / "sources.json"
+
+MEDIA_TYPES: Final = {".json": "application/json", ".form": FORM, ".xml": "application/xml"}
+
+DELIVERIES: Final = {
+    "webhook-shopify.json": ("eu-shop", "shopify.json"),
+    "webhook-woocommerce.json": ("blog", "woocommerce.json"),
+    "webhook-standard-webhooks.json": ("bitrix", "standard-webhooks.json"),
+    "webhook-shopware.json": ("shopware", "shopware.json"),
+    "webhook-saleor.json": ("saleor", "saleor.json"),
+    "webhook-tilda.json": ("tilda", "tilda.form"),
+    "webhook-retailcrm.json": ("retailcrm", "retailcrm.form"),
+    "webhook-insales.json": ("insales", "insales.json"),
+    "webhook-stripe.json": ("stripe", "stripe.json"),
+    "webhook-generic.json": ("custom", "generic.json"),
+}
+"""Each event's file: the source it is for, and the body it delivers."""
+
+_AT: Final = 1795336200
+"""When the samples were delivered: 2026-11-22 08:30 UTC."""
+
+
+def events() -> dict[str, dict[str, Any]]:
+    """Every sample event of a delivery, by its file's name."""
+    sources = parse(SOURCES.read_text()).sources
+    delivered = {}
+    for file, (name, body) in DELIVERIES.items():
+        media_type = MEDIA_TYPES[Path(body).suffix]
+        delivery = sign(sources[name], _body(body), media_type, delivery_id=f"msg_{name}", now=_AT)
+        delivered[file] = _proxy_event(name, delivery.headers, delivery.query, delivery.body)
+    return delivered | {
+        "eventbridge-shopify.json": _partner_event(),
+        # Saleor puts its webhook into a queue itself; the queue's name is our source's.
+        "saleor-sqs.json": _records("saleor", _body("saleor.json").decode()),
+        "queue-batch.json": _records("activation", _queued("Code-1", "eu-shop/1001"), _queued("Code-2", "blog/727")),
+    }
+
+
+def _body(file: str) -> bytes:
+    return (EVENTS / "bodies" / file).read_bytes()
+
+
+def _proxy_event(source: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """What a REST API with binary media types `*/*` hands to a function.
+
+    Source: AWS documentation, "Lambda proxy integrations in API Gateway", input format.
+    """
+    path = f"/webhooks/{source}"
+    return {
+        "resource": "/webhooks/{source}",
+        "path": path,
+        "httpMethod": "POST",
+        "headers": dict(headers),
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": dict(query) or None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
+        "pathParameters": {"source": source},
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": "api.example.com",
+            "httpMethod": "POST",
+            "identity": {"sourceIp": "192.0.2.1"},
+            "path": f"/v1{path}",
+            "protocol": "HTTP/1.1",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "requestTimeEpoch": _AT * 1000,
+            "resourcePath": "/webhooks/{source}",
+            "stage": "v1",
+        },
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def _partner_event() -> dict[str, Any]:
+    """Shopify's webhook as an EventBridge partner event; the last part of `source` names ours."""
+    return {
+        "version": "0",
+        "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+        "detail-type": "shopifyWebhook",
+        "source": "aws.partner/shopify.com/1234567/eu-shop",
+        "account": "123456789012",
+        "time": "2026-11-22T08:30:00Z",
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": {
+            "payload": json.loads(_body("shopify.json")),
+            "metadata": {
+                "Content-Type": "application/json",
+                "X-Shopify-Topic": "orders/paid",
+                "X-Shopify-Shop-Domain": "example.myshopify.com",
+                "X-Shopify-Webhook-Id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
+            },
+        },
+    }
+
+
+def _records(queue: str, *bodies: str) -> dict[str, Any]:
+    """What Lambda's poller hands over from an SQS queue.
+
+    Source: AWS documentation, "Using Lambda with Amazon SQS", example event.
+    """
+    return {
+        "Records": [
+            {
+                "messageId": f"059f36b4-87a3-44ab-83d2-{number:012d}",
+                "receiptHandle": f"AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a-{number}",
+                "body": body,
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": str(_AT * 1000),
+                    "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+                    "ApproximateFirstReceiveTimestamp": str(_AT * 1000),
+                },
+                "messageAttributes": {},
+                "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:eu-central-1:123456789012:{queue}",
+                "awsRegion": "eu-central-1",
+            }
+            for number, body in enumerate(bodies, start=1)
+        ]
+    }
+
+
+def _queued(code: str, order_id: str) -> str:
+    source = order_id.partition("/")[0]
+    return json.dumps(asdict(Message(code, 5, order_id, source, "2026-11-22T08:30:00+00:00")))
+
+
+def spelled(event: Mapping[str, Any]) -> str:
+    """An event as its file holds it."""
+    return json.dumps(event, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the files."""
+    for file, event in events().items():
+        (EVENTS / file).write_text(spelled(event))
+
+
+if __name__ == "__main__":
+    main()
