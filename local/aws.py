@@ -49,7 +49,10 @@ class Aws:
     def start(self) -> Self:
         """Start moto and wait until it listens. Raises RuntimeError where it does not."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "local.moto_process", self.host], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "local.moto_process", self.host],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the stack, which then ends this process
         )
         assert self._process.stdout is not None  # noqa: S101 - it was asked for above
         port = self._process.stdout.readline().strip()

@@ -1,0 +1,81 @@
+"""`make local`: the embedded stack in the foreground, until Ctrl-C or SIGTERM.
+
+Environment, all optional: PORT (3000; 0 is any free one), HOST (127.0.0.1), ALTCRAFT_URL (else the emulator), ALTCRAFT_TOKEN,
+ALTCRAFT_WIRE (json or xml), SOURCES (a JSON file of webhook sources). Standard output gets one line: `ready ` and JSON.
+"""
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from local.example import seed
+from local.stack import Options, Stack
+from local.template import TemplateError
+
+DEFAULT_PORT = "3000"
+
+
+class Unusable(Exception):
+    """The environment asks for something that cannot be; the message names the variable and the remedy."""
+
+
+def options(environ: Mapping[str, str]) -> Options:
+    """Read what the environment asks for. Raises Unusable."""
+    given: dict[str, Any] = {
+        field: environ[variable]
+        for field, variable in {
+            "host": "HOST",
+            "altcraft_url": "ALTCRAFT_URL",
+            "altcraft_token": "ALTCRAFT_TOKEN",
+            "altcraft_wire": "ALTCRAFT_WIRE",
+        }.items()
+        if environ.get(variable)
+    }
+    if given.get("altcraft_wire", "json") not in {"json", "xml"}:
+        raise Unusable("ALTCRAFT_WIRE must be json or xml")
+    port = environ.get("PORT") or DEFAULT_PORT
+    if not port.isdecimal() or int(port) > 65535:
+        raise Unusable(f"PORT must be a number from 0 to 65535, not {port!r}")
+    if path := environ.get("SOURCES"):
+        given["sources"] = _sources(Path(path))
+    return Options(port=int(port), **given)
+
+
+def _sources(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"SOURCES must name a JSON file of webhook sources; {path}: {error}") from error
+    return text
+
+
+def main() -> None:
+    """Start the stack, say where it is, and stop it when told to."""
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    try:
+        wanted = options(os.environ)
+        with Stack(wanted) as stack:
+            if stack.emulator:
+                seed(stack.emulator)
+            print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
+            told.wait()
+    except (Unusable, TemplateError) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"port {wanted.port} is taken: choose another one, for example `make local PORT={wanted.port + 1}`")
+
+
+if __name__ == "__main__":
+    main()

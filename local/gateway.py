@@ -1,0 +1,173 @@
+"""API Gateway's REST API: HTTP requests become proxy events, and what a function answers becomes the reply.
+
+Source: API Gateway Developer Guide, "Lambda proxy integrations for REST APIs", "Gateway responses" and "Quotas". The API
+behaves as behind a custom domain name: no stage in its paths.
+"""
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import TimeoutError as TooSlow
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import msgspec
+
+from local.application import Route, path_pattern
+from local.aws import ACCOUNT
+from local.functions import PayloadTooLarge, Pool
+from local.http import Request, Response
+
+BODY_LIMIT = 10 * 1024 * 1024
+INTEGRATION_SECONDS = 29.0
+STAGE = "local"
+API_ID = "localapi00"
+
+_HeaderValue = str | int | float | bool
+
+# Hop-by-hop headers and those API Gateway keeps to itself.
+_DROPPED = frozenset({"connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"})
+
+
+def gateway_response(status: int, message: str, kind: str) -> Response:
+    """Return an answer of API Gateway's own."""
+    body = json.dumps({"message": message}).encode()
+    return Response(status, body, [("Content-Type", "application/json"), ("x-amzn-ErrorType", kind)])
+
+
+TOO_LONG = gateway_response(413, "Request Too Long", "RequestTooLargeException")
+_UNKNOWN = gateway_response(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
+_FORBIDDEN = gateway_response(403, "Forbidden", "ForbiddenException")
+_BAD_GATEWAY = gateway_response(502, "Internal server error", "InternalServerErrorException")
+_TIMED_OUT = gateway_response(504, "Endpoint request timed out", "InternalServerErrorException")
+
+
+class Gateway:
+    """The routes of one REST API as an application for `local.http.Server`; `pools` are by logical id."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        pools: Mapping[str, Pool],
+        api_key: str,
+        integration_seconds: float = INTEGRATION_SECONDS,
+    ) -> None:
+        # A resource without variables is matched before one with, as API Gateway does.
+        ranked = sorted(routes, key=lambda route: route.resource.count("{"))
+        self._routes = [(route, path_pattern(route.resource)) for route in ranked]
+        self._pools = pools
+        self._api_key = api_key
+        self._integration_seconds = integration_seconds
+
+    def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        for route, pattern in self._routes:
+            if route.method in {request.method, "ANY"} and (match := pattern.fullmatch(request.raw_path)):
+                break
+        else:
+            return _UNKNOWN
+        if route.api_key_required and request.header("x-api-key") != self._api_key:
+            return _FORBIDDEN
+        parameters = {name: unquote(value) for name, value in match.groupdict().items()}
+        event = msgspec.json.encode(proxy_event(request, route.resource, parameters))
+        try:
+            result = self._pools[route.function].submit(event).result(self._integration_seconds)
+        except PayloadTooLarge:
+            return TOO_LONG
+        except TooSlow:
+            return _TIMED_OUT
+        try:
+            return _BAD_GATEWAY if result.failed else proxy_response(result.payload)
+        except ValueError:
+            return _BAD_GATEWAY
+
+
+def proxy_event(request: Request, resource: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the event of a REST API with binary media types `*/*`: a body, where there is one, is in base64."""
+    host = request.header("Host") or ""
+    headers = [(name, value) for name, value in request.headers if name.lower() not in _DROPPED]
+    headers += [
+        ("X-Amzn-Trace-Id", f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"),
+        ("X-Forwarded-For", request.peer),
+        ("X-Forwarded-Port", host.rpartition(":")[2] if ":" in host else "80"),
+        ("X-Forwarded-Proto", "http"),
+    ]
+    query = request.query
+    now = datetime.now(UTC)
+    return {
+        "resource": resource,
+        "path": request.raw_path,
+        "httpMethod": request.method,
+        "headers": dict(headers),
+        "multiValueHeaders": _gather(headers),
+        "queryStringParameters": dict(query) or None,
+        "multiValueQueryStringParameters": _gather(query) or None,
+        "pathParameters": dict(parameters) or None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourceId": "local0",
+            "resourcePath": resource,
+            "httpMethod": request.method,
+            "extendedRequestId": base64.b64encode(uuid.uuid4().bytes[:11]).decode(),
+            "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "requestTimeEpoch": int(now.timestamp() * 1000),
+            "path": request.raw_path,
+            "accountId": ACCOUNT,
+            "protocol": "HTTP/1.1",
+            "stage": STAGE,
+            "domainPrefix": host.partition(".")[0],
+            "domainName": host,
+            "requestId": str(uuid.uuid4()),
+            "identity": {
+                "cognitoIdentityPoolId": None,
+                "accountId": None,
+                "cognitoIdentityId": None,
+                "caller": None,
+                "sourceIp": request.peer,
+                "principalOrgId": None,
+                "accessKey": None,
+                "cognitoAuthenticationType": None,
+                "cognitoAuthenticationProvider": None,
+                "userArn": None,
+                "userAgent": request.header("User-Agent"),
+                "user": None,
+            },
+            "apiId": API_ID,
+        },
+        "body": base64.b64encode(request.body).decode() if request.body else None,
+        "isBase64Encoded": bool(request.body),
+    }
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    """What a proxy integration must answer; anything else is malformed."""
+
+    status_code: Annotated[int, msgspec.Meta(ge=100, le=599)]
+    headers: dict[str, _HeaderValue] | None = None
+    multi_value_headers: dict[str, list[_HeaderValue]] | None = None
+    body: str | None = None
+    is_base64_encoded: bool = False
+
+
+def proxy_response(payload: bytes) -> Response:
+    """Read what a function answered (JSON). Raises ValueError where API Gateway would call it malformed."""
+    answer = msgspec.json.decode(payload, type=_Answer)
+    several = answer.multi_value_headers or {}
+    single = {name: value for name, value in (answer.headers or {}).items() if name not in several}
+    headers = [(name, str(value)) for name, values in several.items() for value in values]
+    headers += [(name, str(value)) for name, value in single.items()]
+    if "content-type" not in {name.lower() for name, _ in headers}:
+        headers.append(("Content-Type", "application/json"))
+    text = answer.body or ""
+    body = base64.b64decode(text, validate=True) if answer.is_base64_encoded else text.encode()
+    return Response(answer.status_code, body, headers)
+
+
+def _gather(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    gathered: dict[str, list[str]] = {}
+    for name, value in pairs:
+        gathered.setdefault(name, []).append(value)
+    return gathered
