@@ -21,17 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from activate.settings import settings
 from serverless import aws
-from serverless.http import Problem, Reply, Request, answering, reply
+from serverless.http import Problem, Reply, Request, answering
 from serverless.telemetry import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator
+    from activate.intake import Intake
     from activate.redemptions import Redemptions
     from activate.worker import Worker
-
-RETRY_AFTER_SECONDS: Final = 30
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -39,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Take one event of any door."""
     if "httpMethod" in event:
         request = Request.from_event(event)
-        door = _ROUTES[request.method, request.resource]
+        door = _ROUTES.get((request.method, request.resource), _no_such_route)
         return answering(request, lambda request: door(request, context))
     if "Records" in event:
         return _queue(event, context)
@@ -49,33 +48,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def _api(request: Request, context: LambdaContext) -> Reply:
-    from activate.activation import InvalidField, Outcome, Redemption, TryAgain
-    from activate.outcomes import answer, problem, record, record_failure
+    from activate import api
 
-    try:
-        redemption = Redemption.from_fields(request.fields())
-    except InvalidField as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error)) from error
-    try:
-        result = _activator(context).activate(redemption)
-    except TryAgain as failure:
-        record_failure(failure)
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            failure.reason,
-            "The code could not be activated now",
-            f"{failure}. Send the same request again, with the same order_id.",
-            retryable=True,
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        ) from failure
-    record(redemption, result)
-    if result.outcome is not Outcome.ACTIVATED:
-        raise problem(redemption, result)
-    return reply(request, HTTPStatus.OK, answer(redemption, result))
+    return api.respond(request, _activator(context))
 
 
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
     return _intake().receive(request.path["source"], request)
+
+
+def _no_such_route(request: Request, _context: LambdaContext) -> Reply:
+    raise Problem(
+        HTTPStatus.NOT_FOUND, "no_such_route", "There is nothing here", f"{request.method} {request.resource}"
+    )
 
 
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
@@ -94,17 +79,9 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
-    from activate.activation import Redemption, TryAgain
-    from activate.outcomes import answer, record, record_failure
+    from activate import api
 
-    redemption = Redemption.from_fields(event)
-    try:
-        result = _activator(context).activate(redemption)
-    except TryAgain as failure:
-        record_failure(failure)
-        raise
-    record(redemption, result)
-    return answer(redemption, result)
+    return api.invoke(event, _activator(context))
 
 
 def _activator(context: LambdaContext) -> Activator:

@@ -1,0 +1,119 @@
+"""An activation asked for directly: by an HTTP request, or by an invocation. The caller gets the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from activate.activation import InvalidField, Outcome, Redemption, Result, TryAgain
+from activate.outcomes import record, record_failure
+from serverless.http import Problem, Reply, Request, reply
+
+if TYPE_CHECKING:
+    from activate.activation import Activator
+
+RETRY_AFTER_SECONDS: Final = 30
+
+
+class _Telling(NamedTuple):
+    status: HTTPStatus
+    title: str
+    remedy: str
+
+
+_TELLINGS: Final[dict[Outcome, _Telling]] = {
+    Outcome.ALREADY_ACTIVATED: _Telling(
+        HTTPStatus.CONFLICT,
+        "The code is already used",
+        "It was activated before, by another order or by hand. Do not grant it again.",
+    ),
+    Outcome.NOT_ATTACHED: _Telling(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The code is not attached to a profile",
+        "Altcraft activates only attached codes. Attach it to the customer's profile, then ask again.",
+    ),
+    Outcome.EXPIRED: _Telling(
+        HTTPStatus.GONE,
+        "The code has expired",
+        "Set a later expire_date in Altcraft if it is still to count, then ask again.",
+    ),
+    Outcome.NOT_FOUND: _Telling(
+        HTTPStatus.NOT_FOUND,
+        "Altcraft knows no such code",
+        "Check the code, its case, and that loyalty_id is the program it belongs to.",
+    ),
+    Outcome.REJECTED: _Telling(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Altcraft refused the code",
+        "The code is attached, unused and not expired as far as Altcraft says; its own words are beside this.",
+    ),
+}
+
+
+def respond(request: Request, activator: Activator) -> Reply:
+    """Answer `POST /promocodes/activate`.
+
+    Raises:
+        Problem: every outcome but `activated`, and every failure.
+    """
+    try:
+        redemption, result = _redeem(request.fields(), activator)
+    except InvalidField as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error)) from error
+    except TryAgain as failure:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            failure.reason,
+            "The code could not be activated now",
+            f"{failure}. Send the same request again, with the same order_id.",
+            retryable=True,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from failure
+    if result.outcome is not Outcome.ACTIVATED:
+        raise _problem(redemption, result)
+    return reply(request, HTTPStatus.OK, _message(redemption, result))
+
+
+def invoke(fields: Mapping[str, Any], activator: Activator) -> dict[str, object]:
+    """Answer a direct invocation: `{"code", "loyalty_id", "outcome", "altcraft"?}`.
+
+    Raises:
+        InvalidField: a field is missing or wrong.
+        TryAgain: no outcome yet; a state machine may retry on this name.
+    """
+    return _message(*_redeem(fields, activator))
+
+
+def _redeem(fields: Mapping[str, Any], activator: Activator) -> tuple[Redemption, Result]:
+    redemption = Redemption.from_fields(fields)
+    try:
+        result = activator.activate(redemption)
+    except TryAgain as failure:
+        record_failure(failure)
+        raise
+    record(redemption, result)
+    return redemption, result
+
+
+def _message(redemption: Redemption, result: Result) -> dict[str, object]:
+    message: dict[str, object] = {
+        "code": redemption.code,
+        "loyalty_id": redemption.loyalty_id,
+        "outcome": result.outcome.value,
+    }
+    if result.refusal is not None:
+        message["altcraft"] = {"error": result.refusal.error, "error_text": result.refusal.error_text}
+    return message
+
+
+def _problem(redemption: Redemption, result: Result) -> Problem:
+    telling = _TELLINGS[result.outcome]
+    return Problem(
+        telling.status,
+        result.outcome,
+        telling.title,
+        telling.remedy,
+        altcraft=result.refusal,
+        extra={"code": redemption.code, "loyalty_id": redemption.loyalty_id, "outcome": result.outcome.value},
+    )
