@@ -66,8 +66,14 @@ class Worker:
     def work(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Take one batch; the answer names the messages that are to come back (`batchItemFailures`)."""
 
-        def take(message: SQSRecord) -> None:
-            self._take(message, context)
+        def take(record: SQSRecord) -> None:
+            try:
+                self._take(record, context)
+            except TryAgain:
+                raise
+            except Exception:  # a defect of ours, or a queue that is gone: the message stays, and the log says why
+                logger.exception("A message could not be taken", message_id=record.message_id)
+                raise
 
         answer = process_partial_response(dict(event), take, self._processor, context)
         return dict(answer)

@@ -1,6 +1,5 @@
 """Activations end to end below the doors: a real table over HTTP, an Altcraft over HTTP, in both wire formats."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -41,18 +40,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self.remaining_ms
-
-
-@pytest.fixture
-def table(aws: Aws) -> str:
-    name = f"redemptions-{uuid.uuid4()}"
-    aws.client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    )
-    return name
 
 
 @pytest.fixture(params=get_args(Wire))

@@ -5,6 +5,7 @@ Every metric is named here and nowhere else; template.yaml's dashboard and alarm
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Final
 
@@ -43,6 +44,9 @@ class Metric(StrEnum):
     """Seconds that an export took."""
 
 
+_NAMESPACE: Final = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "AltcraftPromocodes")
+"""The template gives each stack its own, so that two of them in one account do not mix."""
+
 _UNITS: Final = {
     Metric.MESSAGE_AGE: MetricUnit.Seconds,
     Metric.EXPORT_BYTES: MetricUnit.Bytes,
@@ -52,6 +56,7 @@ _UNITS: Final = {
 
 def count(metric: Metric, value: float = 1, **dimensions: str) -> None:
     """Record a metric now, by its dimensions."""
-    with single_metric(name=metric, unit=_UNITS.get(metric, MetricUnit.Count), value=value) as recorded:
+    unit = _UNITS.get(metric, MetricUnit.Count)
+    with single_metric(name=metric, unit=unit, value=value, namespace=_NAMESPACE) as recorded:
         for name, text in dimensions.items():
             recorded.add_dimension(name=name, value=text)

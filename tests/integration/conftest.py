@@ -1,0 +1,19 @@
+"""What the tests of the parts share: a table of redemptions."""
+
+import uuid
+
+import pytest
+
+from local.aws import Aws
+
+
+@pytest.fixture
+def table(aws: Aws) -> str:
+    name = f"redemptions-{uuid.uuid4()}"
+    aws.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    return name

@@ -1,0 +1,204 @@
+"""The queue's worker against a real queue, table and Altcraft, all over HTTP."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activate.activation import Activator
+from activate.redemptions import Redemptions
+from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
+from altcraft.client import Client, Timeouts
+from altcraft.token import Token
+from local.aws import Aws
+from local.emulator import Emulator
+from local.emulator.faults import Drop, Page
+from local.emulator.settings import Refusal, Settings
+from tests.integration.test_activation import Context, Secret
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass
+class Bench:
+    """A worker with its queues."""
+
+    worker: Worker
+    sqs: Any
+    queue_url: str
+    dead_letter_queue_url: str
+    context: Any
+
+    def send(self, *orders: object) -> None:
+        for order in orders:
+            body = order if isinstance(order, str) else json.dumps(order)
+            self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
+
+    def receive(self, *, sent_ms_ago: int = 0) -> dict[str, Any]:
+        """One batch, as Lambda's event source mapping gives it."""
+        received = self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+        )
+        return {
+            "Records": [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": {
+                        **message["Attributes"],
+                        "SentTimestamp": str(int(message["Attributes"]["SentTimestamp"]) - sent_ms_ago),
+                    },
+                    "messageAttributes": {},
+                    "eventSource": "aws:sqs",
+                    "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:activations",
+                    "awsRegion": "eu-central-1",
+                }
+                for message in received.get("Messages", [])
+            ]
+        }
+
+    def work(self, event: dict[str, Any]) -> list[str]:
+        """The orders whose messages come back."""
+        failed = {failure["itemIdentifier"] for failure in self.worker.work(event, self.context)["batchItemFailures"]}
+        return [json.loads(record["body"])["order_id"] for record in event["Records"] if record["messageId"] in failed]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        received: list[dict[str, Any]] = self.sqs.receive_message(
+            QueueUrl=self.dead_letter_queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages", [])
+        return received
+
+
+def order(code: str, order_id: str = "shop/1001") -> dict[str, object]:
+    return {
+        "code": code,
+        "loyalty_id": 5,
+        "order_id": order_id,
+        "source": "shop",
+        "received_at": "2026-11-22T06:00:00Z",
+    }
+
+
+@pytest.fixture
+def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
+    sqs = aws.client("sqs")
+    queue_url, dead_letter_queue_url = (
+        sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+        for name in ("activations", "dead")
+    )
+    context: Any = Context()
+    redemptions = Redemptions(table, aws.client("dynamodb"))
+    redemptions.invocation(context)
+    client = Client(emulator.url, Token(Secret()), "json", Timeouts(connect=1, read=1, total=2))
+    worker = Worker(Activator(client, redemptions), sqs, queue_url, dead_letter_queue_url)
+    emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
+    return Bench(worker, sqs, queue_url, dead_letter_queue_url, context)
+
+
+def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulator) -> None:
+    bench.send(*(order(f"c{number}", f"shop/{number}") for number in range(10)))
+    assert bench.work(bench.receive()) == []
+    assert all(emulator.programs.activations[5, f"c{number}"] == 1 for number in range(10))
+
+
+def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator) -> None:
+    bench.send(order("c1"), order("c1"))
+    assert bench.work(bench.receive()) == []
+    assert emulator.programs.activations[5, "c1"] == 1
+
+
+def test_what_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
+    emulator.programs.add(5, "loose")
+    bench.send(order("loose"), order("unknown"), order("c1", "shop/1"), order("c1", "shop/2"))
+    assert bench.work(bench.receive()) == []
+    assert bench.dead_letters() == []
+
+
+def test_only_the_messages_that_failed_come_back_and_each_after_a_pause(bench: Bench, emulator: Emulator) -> None:
+    emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
+    bench.send(order("c1", "shop/1"), order("c2", "shop/2"))
+    event = bench.receive()
+    assert bench.work(event) == [json.loads(event["Records"][0]["body"])["order_id"]]
+    assert emulator.journal.calls["activate"] == 2
+
+
+def test_altcraft_is_left_alone_while_it_is_down(bench: Bench, emulator: Emulator) -> None:
+    emulator.faults.set([Page(status=503, calls=None)])
+    bench.send(*(order(f"c{number}", f"shop/{number}") for number in range(10)))
+    assert len(bench.work(bench.receive())) == 10
+    assert emulator.journal.calls["activate"] == 3
+    bench.send(order("c9", "shop/9"))
+    assert bench.work(bench.receive()) == ["shop/9"]
+    assert emulator.journal.calls["activate"] == 3
+
+
+def test_a_message_that_was_tried_for_a_day_becomes_a_dead_letter_with_its_reason(
+    bench: Bench, emulator: Emulator
+) -> None:
+    emulator.settings = Settings(wrong_token=Refusal(401, "API token required"), tokens=frozenset({"another"}))
+    bench.send(order("c1"))
+    assert bench.work(bench.receive(sent_ms_ago=DAY_MS)) == []
+    (letter,) = bench.dead_letters()
+    assert json.loads(letter["Body"]) == order("c1")
+    reasons = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert reasons["reason"] == "token_refused"
+    assert "401" in reasons["detail"]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "not json", "[]", "null", '"text"', '{"code": 5}', '{"code": "x", "loyalty_id": 0}']
+)
+def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> None:
+    bench.send(body or " ")
+    assert bench.worker.work(bench.receive(), bench.context) == {"batchItemFailures": []}
+    (letter,) = bench.dead_letters()
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
+
+
+def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
+    bench.send("not json")
+    event = bench.receive()
+    worker = Worker(bench.worker._activator, bench.sqs, bench.queue_url, bench.queue_url + "-gone")  # noqa: SLF001
+    failures = worker.work(event, bench.context)["batchItemFailures"]
+    assert [failure["itemIdentifier"] for failure in failures] == [event["Records"][0]["messageId"]]
+
+
+def test_a_message_is_not_begun_without_the_time_for_it(bench: Bench, emulator: Emulator) -> None:
+    bench.send(order("c1"))
+    hurried = replace(bench, context=Context(remaining_ms=10_000))
+    assert hurried.work(hurried.receive()) == ["shop/1001"]
+    assert emulator.journal.calls["activate"] == 0
+
+
+def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Bench, emulator: Emulator) -> None:
+    emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
+    bench.send(order("c1"))
+    event = bench.receive()
+    event["Records"][0]["receiptHandle"] = "stale"
+    assert bench.work(event) == ["shop/1001"]
+
+
+@given(st.floats(0, 2 * PATIENCE_SECONDS))
+def test_pauses_stay_between_their_bounds(age: float) -> None:
+    assert SHORTEST_PAUSE_SECONDS * 0.9 - 1 <= pause(age) <= LONGEST_PAUSE_SECONDS
+
+
+def test_pauses_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
+    age, receives = 0.0, 0
+    while age < PATIENCE_SECONDS:
+        age += pause(age)
+        receives += 1
+    assert pause(3600) > pause(60) > pause(10)
+    # template.yaml's maxReceiveCount is the backstop: it must not end a message before its day is over.
+    assert receives < 150
+
+
+def test_the_clock_of_a_queue_ahead_of_ours_is_no_harm(bench: Bench) -> None:
+    bench.send(order("c1"))
+    assert bench.work(bench.receive(sent_ms_ago=-int(time.time()))) == []
