@@ -1,0 +1,211 @@
+"""Reading orders: each platform's preset on a body as the platform sends it, and the steps that JMESPath cannot do."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activate import bodies
+from activate.orders import Order, UnreadableOrder
+from activate.presets import PRESETS
+from activate.sources import parse, source
+from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
+
+SAMPLES = {name: EVENTS / "bodies" / body for name, body in DELIVERIES.values()}
+
+
+def sample(name: str) -> Any:
+    path = SAMPLES[name]
+    return bodies.read(path.read_bytes(), MEDIA_TYPES[path.suffix])
+
+
+def read(body: Any, **settings_: Any) -> Order | None:
+    """Read with a source of plain paths; `settings_` differ from them."""
+    plain = {
+        "platform": "generic",
+        "auth": {"scheme": "token", "query": "token"},
+        "secrets": ["s"],
+        "loyalty_id": 5,
+        "order_id": "id",
+        "codes": "codes",
+        "paid": "paid",
+    }
+    return source("shop", plain | settings_).reader.read(body)
+
+
+def codes(found: Any, **settings_: Any) -> list[str]:
+    order = read({"id": 1, "paid": True, "codes": found}, **settings_)
+    assert order is not None
+    return [code for code, _ in order.codes]
+
+
+def test_given_the_samples_then_every_preset_has_one() -> None:
+    sources = json.loads(SOURCES.read_text())
+    assert {sources[name]["platform"] for name in SAMPLES} == set(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("eu-shop", Order("5678901234567", (("Code-1", 5),), 0, 0)),
+        ("blog", Order("727", (("CODE-2", 5), ("VIP-7", 7)), 0, 0)),
+        ("bitrix", Order("B-1001", (("Code-3", 5),), 0, 0)),
+        ("shopware", Order("2f3c8a5be0a94a1c9b3d4f6e7a8b9c0d", (("Code-4", 5),), 0, 0)),
+        ("saleor", Order("T3JkZXI6MTAwMQ==", (("Code-5", 5),), 0, 0)),
+        ("tilda", Order("1846390277", (("Code-6", 5),), 0, 0)),
+        ("retailcrm", Order("1001A", (("Code-7", 5), ("Code-8", 5)), 0, 0)),
+        ("insales", Order("73012345", (("Code-9", 5),), 0, 0)),
+        ("stripe", Order("cs_test_a1Demo", (("Code-10", 5),), 0, 0)),
+        ("custom", Order("1001", (("Code-11", 5),), 0, 0)),
+    ],
+)
+def test_given_a_platforms_paid_order_then_its_id_and_codes_are_read(name: str, expected: Order) -> None:
+    assert parse(SOURCES.read_text()).sources[name].reader.read(sample(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        # Shopify's "send test notification", and orders that are not, or no longer, paid
+        ("eu-shop", {"financial_status": "voided", "cancelled_at": "2026-11-22T09:30:00+01:00"}),
+        ("eu-shop", {"financial_status": "pending"}),
+        ("eu-shop", {"financial_status": None}),
+        ("eu-shop", {"cancelled_at": "2026-11-22T09:30:00+01:00"}),
+        ("blog", {"status": "pending"}),
+        ("blog", {"status": "cancelled"}),
+        ("bitrix", {"status": "placed"}),
+        ("shopware", {"data": {"event": "state_enter.order_transaction.state.refunded", "payload": {}}}),
+        ("saleor", {"order": {"id": "x", "isPaid": False, "voucherCode": "C"}}),
+        ("tilda", {"payment[orderid]": ""}),
+        ("insales", {"financial_status": "pending"}),
+        ("stripe", {"type": "checkout.session.expired"}),
+        ("custom", {"state": "new"}),
+    ],
+)
+def test_given_a_platforms_order_that_is_not_paid_then_it_is_nothing_to_us(name: str, changes: dict[str, Any]) -> None:
+    assert parse(SOURCES.read_text()).sources[name].reader.read({**sample(name), **changes}) is None
+
+
+@pytest.mark.parametrize("body", [{}, [], "text", 7, {"id": 5, "code": "coupon.created", "status": "publish"}])
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - {"retailcrm"}))
+def test_given_another_body_of_the_platform_then_it_is_nothing_to_us(name: str, body: Any) -> None:
+    assert parse(SOURCES.read_text()).sources[name].reader.read(body) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("eu-shop", {"discount_applications": []}),
+        ("eu-shop", {"discount_applications": None}),
+        ("eu-shop", {"discount_applications": [{"type": "manual", "title": "Goodwill"}]}),
+        ("blog", {"coupon_lines": []}),
+        ("saleor", {"order": {"id": "x", "isPaid": True, "voucherCode": None}}),
+        ("tilda", {"payment[promocode]": ""}),
+        ("retailcrm", {"codes": " ; "}),
+    ],
+)
+def test_given_a_paid_order_without_codes_then_there_are_none(name: str, changes: dict[str, Any]) -> None:
+    order = parse(SOURCES.read_text()).sources[name].reader.read({**sample(name), **changes})
+    assert order == Order("", (), 0, 0)
+
+
+def test_given_a_partially_refunded_shopify_order_then_it_was_paid() -> None:
+    reader = parse(SOURCES.read_text()).sources["eu-shop"].reader
+    assert reader.read({**sample("eu-shop"), "financial_status": "partially_refunded"}) is not None
+
+
+def test_given_insales_speaks_xml_then_its_codes_are_read_by_other_paths() -> None:
+    body = bodies.read((EVENTS / "bodies" / "insales.xml").read_bytes(), "application/xml")
+    reader = source(
+        "insales",
+        {
+            "platform": "insales",
+            "secrets": ["s"],
+            "loyalty_id": 5,
+            "paid": "\"financial-status\" == 'paid'",
+            "codes": "discounts.[discount][].description",
+            "capture": r"(\S+)$",
+        },
+    ).reader
+    assert reader.read(body) == Order("73012345", (("Code-9", 5),), 0, 0)
+
+
+class TestSteps:
+    @pytest.mark.parametrize("found", ["A", ["A"], ["A", None], [" A\u00a0"], ["A", "A"], ["A", "", "  "]])
+    def test_given_a_code_however_wrapped_then_it_is_read_once(self, found: Any) -> None:
+        assert codes(found) == ["A"]
+
+    def test_given_numbers_then_they_are_codes_too(self) -> None:
+        assert codes([12345, 0]) == ["12345", "0"]
+
+    def test_given_a_joined_text_then_it_is_split_and_trimmed(self) -> None:
+        assert codes("A; B ;;A", split=";") == ["A", "B"]
+
+    def test_given_a_capture_then_its_group_or_the_whole_match_is_the_code(self) -> None:
+        assert codes(["coupon: A-1 (10 %)", "none"], capture=r"coupon: (\S+)") == ["A-1"]
+        assert codes(["coupon: A-1 (10 %)"], capture=r"[A-Z]-\d") == ["A-1"]
+        assert codes(["x"], capture=r"x(y)?") == []
+
+    @pytest.mark.parametrize(("case", "expected"), [("keep", ["aB", "AB"]), ("upper", ["AB"]), ("lower", ["ab"])])
+    def test_given_a_case_then_codes_are_changed_before_doubles_are_dropped(
+        self, case: str, expected: list[str]
+    ) -> None:
+        assert codes(["aB", "AB"], case=case) == expected
+
+    def test_given_all_steps_then_they_come_in_their_order(self) -> None:
+        found = "[a-1] , [ b-2 ],[A-1], c"
+        assert codes(found, split=",", capture=r"\[(.*)\]", case="upper") == ["A-1", "B-2"]
+
+    @pytest.mark.parametrize(
+        "bad", ["x" * 256, "A\x00B", "A\nB", "A\ud800", "A\u202eB", True, 1.5, {"code": "A"}, ["A"]]
+    )
+    def test_given_a_value_that_cannot_be_a_code_then_it_is_counted_and_the_others_are_read(self, bad: Any) -> None:
+        order = read({"id": 1, "paid": True, "codes": ["before", bad, "after"]})
+        assert order == Order("1", (("before", 5), ("after", 5)), 0, 1)
+
+    def test_given_the_longest_code_then_it_is_read(self) -> None:
+        assert codes("я" * 255) == ["я" * 255]
+
+    @settings(deadline=None)
+    @given(st.lists(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=20))
+    def test_given_any_values_then_what_is_read_is_clean(self, found: list[Any]) -> None:
+        order = read({"id": 1, "paid": True, "codes": found}, split=",")
+        assert order is not None
+        read_codes = [code for code, _ in order.codes]
+        assert len(set(read_codes)) == len(read_codes)
+        assert all(0 < len(code) <= 255 and code == code.strip() and code.isprintable() for code in read_codes)
+        assert order.unusable >= sum(isinstance(value, bool | float) for value in found)
+
+
+def test_given_several_programs_then_the_first_match_wins_and_no_match_is_foreign() -> None:
+    reader = source(
+        "shop",
+        {
+            "platform": "standard-webhooks",
+            "secrets": ["whsec_c2VjcmV0"],
+            "programs": [{"pattern": "^VIP-", "loyalty_id": 7}, {"pattern": "-", "loyalty_id": 5}],
+        },
+    ).reader
+    order = reader.read({"order_id": "o", "status": "paid", "codes": ["VIP-1", "A-1", "plain"]})
+    assert order == Order("o", (("VIP-1", 7), ("A-1", 5)), 1, 0)
+
+
+class TestUnreadable:
+    @pytest.mark.parametrize("order_id", [None, "", "  ", True, 1.5, [], {}, "x" * 256, "a\nb"])
+    def test_given_a_paid_order_without_a_usable_id_then_the_setting_is_named(self, order_id: Any) -> None:
+        with pytest.raises(UnreadableOrder, match="^order_id: "):
+            read({"id": order_id, "paid": True, "codes": ["A"]})
+
+    @pytest.mark.parametrize("found", [{"code": "A"}, True, 1.5])
+    def test_given_codes_of_another_shape_then_the_setting_is_named(self, found: Any) -> None:
+        with pytest.raises(UnreadableOrder, match="^codes: "):
+            read({"id": 1, "paid": True, "codes": found})
+
+    def test_given_an_expression_that_does_not_fit_then_the_setting_is_named_and_no_value_quoted(self) -> None:
+        with pytest.raises(UnreadableOrder, match=r"^paid: [^7]*$"):
+            read({"id": 1, "paid": 7}, paid="starts_with(paid, 'p')")
+
+    def test_given_an_unpaid_order_then_nothing_else_of_it_matters(self) -> None:
+        assert read({"id": None, "paid": False, "codes": 1.5}) is None
