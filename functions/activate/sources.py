@@ -150,11 +150,8 @@ def source(name: str, settings: object) -> Source:
     if isinstance(settings, Mapping) and isinstance(platform := settings.get("platform"), str):
         settings = {**PRESETS.get(platform, {}), **settings}
     values = checks.table(settings, _SETTINGS)
-    faults = [
-        (required, "is missing, and the platform has no preset for it")
-        for required in ("platform", "auth", "paid", "order_id", "codes")
-        if required not in values
-    ]
+    required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
+    faults = [(name, "is missing, and no preset has it") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(
             ("loyalty_id", "write either loyalty_id or programs: each code needs the id of its loyalty program")
@@ -176,7 +173,9 @@ def source(name: str, settings: object) -> Source:
 
 
 def _keys(auth: Auth, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
-    return checks.list_of(lambda secret: auth.key(str(secret)))(list(secrets))
+    check = checks.list_of(lambda secret: auth.key(str(secret)))
+    keys: tuple[bytes, ...] = checks.table({"secrets": list(secrets)}, {"secrets": check})["secrets"]
+    return keys
 
 
 class SecretText(Protocol):

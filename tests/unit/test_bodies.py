@@ -13,12 +13,10 @@ from activate.bodies import UnreadableBody
 
 FORM = "application/x-www-form-urlencoded"
 
+characters = st.characters(exclude_categories=["Cs"])
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(characters),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(characters), inner, max_size=4),
     max_leaves=20,
 )
 
@@ -45,8 +43,8 @@ def test_given_a_form_field_twice_then_it_is_a_list() -> None:
 
 @pytest.mark.parametrize("media_type", ["application/xml", "text/xml", "application/vnd.shop+xml"])
 def test_given_xml_then_what_is_inside_its_root_is_read_as_text(media_type: str) -> None:
-    body = '<?xml version="1.0" encoding="UTF-8"?><order><id type="integer">007</id><c>А</c><c>B</c><empty/></order>'
-    assert bodies.read(body.encode(), media_type) == {"id": "007", "c": ["А", "B"], "empty": ""}
+    body = '<?xml version="1.0" encoding="UTF-8"?><order><id type="integer">007</id><c>Ж</c><c>B</c><empty/></order>'
+    assert bodies.read(body.encode(), media_type) == {"id": "007", "c": ["Ж", "B"], "empty": ""}
 
 
 @pytest.mark.parametrize(

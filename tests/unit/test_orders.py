@@ -195,12 +195,12 @@ def test_given_several_programs_then_the_first_match_wins_and_no_match_is_foreig
 class TestUnreadable:
     @pytest.mark.parametrize("order_id", [None, "", "  ", True, 1.5, [], {}, "x" * 256, "a\nb"])
     def test_given_a_paid_order_without_a_usable_id_then_the_setting_is_named(self, order_id: Any) -> None:
-        with pytest.raises(UnreadableOrder, match="^order_id: "):
+        with pytest.raises(UnreadableOrder, match=r"^order_id: "):
             read({"id": order_id, "paid": True, "codes": ["A"]})
 
     @pytest.mark.parametrize("found", [{"code": "A"}, True, 1.5])
     def test_given_codes_of_another_shape_then_the_setting_is_named(self, found: Any) -> None:
-        with pytest.raises(UnreadableOrder, match="^codes: "):
+        with pytest.raises(UnreadableOrder, match=r"^codes: "):
             read({"id": 1, "paid": True, "codes": found})
 
     def test_given_an_expression_that_does_not_fit_then_the_setting_is_named_and_no_value_quoted(self) -> None:

@@ -1,0 +1,294 @@
+"""The document of sources: what is refused and how it is told, and how its newest version is found."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activate.checks import InvalidSettings
+from activate.presets import PRESETS
+from activate.sources import REREAD_SECONDS, Document, Sources, SourceUnavailable, UnknownSource, parse
+from serverless.secrets import SecretError
+
+GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5}
+
+
+def faults(document: Document, name: str = "shop") -> dict[str, str]:
+    return dict(document.faults[name].faults)
+
+
+def faults_of(**changes: Any) -> dict[str, str]:
+    """The faults of the good source with changes; a change to None takes the setting out."""
+    settings_ = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    return faults(parse(json.dumps({"shop": settings_})))
+
+
+def test_given_the_designs_example_then_every_source_can_be_used() -> None:
+    document = parse(
+        """
+        {"eu-shop": {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5},
+         "blog":    {"platform": "woocommerce", "secrets": ["s"], "programs": [{"pattern": "^VIP-", "loyalty_id": 7}, {"pattern": "", "loyalty_id": 5}], "case": "upper"},
+         "bitrix":  {"platform": "standard-webhooks", "secrets": ["whsec_c2VjcmV0"], "order_id": "order_id", "codes": "codes", "paid": "status == 'paid'", "loyalty_id": 5},
+         "custom":  {"platform": "generic", "auth": {"scheme": "hmac", "header": "X-Signature", "encoding": "hex", "prefix": "sha256=", "signed": "{body}"},
+                     "secrets": ["s"], "order_id": "id", "codes": "coupons[].code", "paid": "state == 'paid'", "loyalty_id": 5}}
+        """  # noqa: E501 - as the design has it
+    )
+    assert not document.faults
+    assert set(document.sources) == {"eu-shop", "blog", "bitrix", "custom"}
+
+
+def test_given_one_bad_source_then_the_others_are_used() -> None:
+    document = parse(json.dumps({"good": GOOD, "bad": {**GOOD, "loyalty_id": "five"}, "worse": 7}))
+    assert document.find("good").name == "good"
+    for name in ("bad", "worse"):
+        with pytest.raises(SourceUnavailable) as raised:
+            document.find(name)
+        assert raised.value.source == name
+    with pytest.raises(UnknownSource):
+        document.find("none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({"platform": "shopfy"}, "platform"),
+        ({"platform": None}, "platform"),
+        ({"platform": ["shopify"]}, "platform"),
+        ({"platfrom": "shopify"}, "platfrom"),
+        ({"secrets": None}, "secrets"),
+        ({"secrets": []}, "secrets"),
+        ({"secrets": "hush-hush"}, "secrets"),
+        ({"secrets": ["good", ""]}, "secrets[1]"),
+        ({"secrets": ["good", "hush-hush "]}, "secrets[1]"),
+        ({"secrets": [5]}, "secrets[0]"),
+        ({"platform": "standard-webhooks", "secrets": ["hush-hush"]}, "secrets[0]"),
+        ({"loyalty_id": None}, "loyalty_id"),
+        ({"loyalty_id": "5"}, "loyalty_id"),
+        ({"loyalty_id": True}, "loyalty_id"),
+        ({"loyalty_id": 0}, "loyalty_id"),
+        ({"loyalty_id": 5.0}, "loyalty_id"),
+        ({"programs": [{"pattern": "", "loyalty_id": 5}]}, "loyalty_id"),
+        ({"loyalty_id": None, "programs": [{"pattern": "(", "loyalty_id": 5}]}, "programs[0].pattern"),
+        ({"loyalty_id": None, "programs": [{"pattern": ""}]}, "programs[0].loyalty_id"),
+        ({"loyalty_id": None, "programs": {"": 5}}, "programs"),
+        ({"paid": "status =="}, "paid"),
+        ({"paid": ""}, "paid"),
+        ({"order_id": 5}, "order_id"),
+        ({"codes": "a[?"}, "codes"),
+        ({"case": "title"}, "case"),
+        ({"split": ""}, "split"),
+        ({"capture": "["}, "capture"),
+        ({"handshake": "("}, "handshake"),
+        ({"event_source": ""}, "event_source"),
+        ({"auth": "hmac"}, "auth.scheme"),
+        ({"auth": {"scheme": "hmac", "header": "X", "encoding": "base32"}}, "auth.encoding"),
+        ({"auth": {"scheme": "hmac", "header": "X", "encoding": "hex", "signed": "{id}.{body}"}}, "auth.signed"),
+    ],
+)
+def test_given_a_setting_that_cannot_be_then_it_is_named_and_no_secret_quoted(
+    changes: dict[str, Any], setting: str
+) -> None:
+    found = faults_of(**changes)
+    assert list(found) == [setting]
+    assert "hush" not in "".join(found.values())
+
+
+def test_given_several_faults_then_all_are_told_at_once() -> None:
+    assert set(faults_of(loyalty_id="5", paid="(", case="x", nonsense=1)) == {"loyalty_id", "paid", "case", "nonsense"}
+
+
+def test_given_a_platform_without_a_full_preset_then_what_is_missing_is_named() -> None:
+    assert set(faults_of(platform="generic")) == {"auth", "paid", "order_id", "codes"}
+    assert set(faults_of(platform="insales")) == {"codes"}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 65])
+def test_given_a_name_that_fits_no_address_then_the_source_is_refused(name: str) -> None:
+    assert "A-Z" in str(parse(json.dumps({name: GOOD})).faults[name])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000])
+def test_given_no_document_at_all_then_that_is_told(text: str) -> None:
+    with pytest.raises(InvalidSettings, match="the document of sources is not"):
+        parse(text)
+
+
+@pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic", "insales"}))
+def test_given_a_preset_then_secrets_and_a_program_complete_it(platform: str) -> None:
+    document = parse(json.dumps({"shop": {"platform": platform, "secrets": ["whsec_c2VjcmV0"], "loyalty_id": 1}}))
+    assert not document.faults
+
+
+def test_given_a_source_that_delivers_through_aws_alone_then_it_needs_no_secret() -> None:
+    source = parse(json.dumps({"shop": {"platform": "saleor", "event_source": "arn:q", "loyalty_id": 1}})).sources[
+        "shop"
+    ]
+    assert source.keys == ()
+
+
+def test_given_a_source_then_its_text_form_holds_no_secret() -> None:
+    document = parse(json.dumps({"shop": {**GOOD, "secrets": ["hush-hush"]}}))
+    assert "hush" not in repr(document)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["platform", "auth", "secrets", "loyalty_id", "programs", "paid", "codes", "capture", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(sorted(PRESETS)),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["scheme", "header", "pattern", "loyalty_id", "signed"]), inner, max_size=3
+                )
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_given_any_settings_then_they_make_a_source_or_faults_and_nothing_breaks(settings_: dict[str, Any]) -> None:
+    document = parse(json.dumps({"good": GOOD, "shop": settings_}))
+    assert "good" in document.sources
+    assert ("shop" in document.sources) != ("shop" in document.faults)
+
+
+class TestSender:
+    sources = parse(
+        json.dumps(
+            {
+                "eu-shop": GOOD,
+                "named": {**GOOD, "event_source": "aws.partner/shopify.com/1/something"},
+                "saleor": {"platform": "saleor", "secrets": ["s"], "loyalty_id": 5},
+            }
+        )
+    )
+
+    @pytest.mark.parametrize(
+        ("sender", "name"),
+        [
+            ("aws.partner/shopify.com/1/eu-shop", "eu-shop"),
+            ("aws.partner/shopify.com/1/something", "named"),
+            ("arn:aws:sqs:eu-central-1:123456789012:saleor", "saleor"),
+        ],
+    )
+    def test_given_where_an_event_comes_from_then_its_source_is_found(self, sender: str, name: str) -> None:
+        assert self.sources.find_sender(sender).name == name
+
+    def test_given_a_sender_of_no_source_then_it_is_unknown(self) -> None:
+        with pytest.raises(UnknownSource):
+            self.sources.find_sender("aws.partner/shopify.com/1/other")
+
+
+@dataclass
+class Secret:
+    """A secret with a cache, which counts how often it is really read."""
+
+    stored: str = json.dumps({"shop": GOOD})
+    cached: str | None = None
+    readable: bool = True
+    reads: int = 0
+
+    def text(self) -> str:
+        return self.cached if self.cached is not None else self.refresh()
+
+    def refresh(self) -> str:
+        self.reads += 1
+        if not self.readable:
+            raise SecretError("cannot read the secret it")
+        self.cached = self.stored
+        return self.stored
+
+
+@dataclass
+class Clock:
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Stage:
+    secret: Secret = field(default_factory=Secret)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.sources = Sources(self.secret, self.clock)
+
+
+class TestReading:
+    def test_given_the_secret_is_cached_then_it_is_parsed_once(self) -> None:
+        stage = Stage()
+        assert stage.sources.find("shop") is stage.sources.find("shop")
+        assert stage.secret.reads == 1
+
+    def test_given_a_source_added_just_now_then_it_is_found_at_once(self) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+        stage.secret.stored = json.dumps({"shop": GOOD, "new": GOOD})
+        assert stage.sources.find("new").name == "new"
+
+    def test_given_strangers_guess_names_then_the_secret_is_not_hammered(self) -> None:
+        stage = Stage()
+        for _ in range(50):
+            with pytest.raises(UnknownSource):
+                stage.sources.find("guess")
+        assert stage.secret.reads == 2
+        stage.clock.seconds += REREAD_SECONDS
+        with pytest.raises(UnknownSource):
+            stage.sources.find("guess")
+        assert stage.secret.reads == 3
+
+    def test_given_a_source_mended_just_now_then_it_is_used_at_once(self) -> None:
+        stage = Stage(Secret(json.dumps({"shop": {**GOOD, "case": "?"}})))
+        with pytest.raises(SourceUnavailable, match="case"):
+            stage.sources.find("shop")
+        stage.secret.stored = json.dumps({"shop": GOOD})
+        stage.clock.seconds += REREAD_SECONDS
+        assert stage.sources.find("shop").name == "shop"
+
+    def test_given_a_rotated_secret_then_reading_anew_tells_that_it_changed(self) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+        stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
+        assert stage.sources.reread()
+        assert stage.sources.find("shop").keys == (b"next",)
+
+    def test_given_nothing_changed_then_reading_anew_tells_that(self) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+        assert not stage.sources.reread()
+
+    @pytest.mark.parametrize("stored", ["{", "[]"])
+    def test_given_a_broken_document_from_the_start_then_every_source_is_unavailable(self, stored: str) -> None:
+        with pytest.raises(SourceUnavailable) as raised:
+            Stage(Secret(stored)).sources.find("shop")
+        assert raised.value.source == ""
+
+    def test_given_an_unreadable_secret_from_the_start_then_every_source_is_unavailable(self) -> None:
+        with pytest.raises(SourceUnavailable, match="cannot read the secret it"):
+            Stage(Secret(readable=False)).sources.find("shop")
+
+    def test_given_the_secret_becomes_unreadable_then_the_last_document_serves_and_it_is_left_alone_a_while(
+        self,
+    ) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+        stage.secret.cached, stage.secret.readable = None, False
+        for _ in range(20):
+            assert stage.sources.find("shop").name == "shop"
+        assert stage.secret.reads == 2
+        stage.clock.seconds += REREAD_SECONDS
+        stage.secret.readable, stage.secret.stored = True, json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
+        assert stage.sources.find("shop").keys == (b"next",)
+
+    def test_given_the_secret_becomes_unreadable_then_reading_anew_says_so(self) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+        stage.secret.readable = False
+        with pytest.raises(SourceUnavailable):
+            stage.sources.reread()
