@@ -75,7 +75,7 @@ class Application:
         merged = _merge(self._globals, self._template.properties(logical_id))
         settings = {
             name: resolve(merged[name])
-            for name in ("FunctionName", "Handler", "Timeout", "MemorySize", "EventInvokeConfig", "Environment")
+            for name in ("FunctionName", "Handler", "Timeout", "MemorySize", "Environment")
             if name in merged
         }
         if "Handler" not in settings:
@@ -86,7 +86,7 @@ class Application:
             handler=settings["Handler"],
             timeout_seconds=int(settings.get("Timeout", 3)),
             memory_mb=int(settings.get("MemorySize", 128)),
-            retries=int(settings.get("EventInvokeConfig", {}).get("MaximumRetryAttempts", 2)),
+            retries=int(resolve((merged.get("EventInvokeConfig") or {}).get("MaximumRetryAttempts", 2))),
             environment={
                 name: _spell(value) for name, value in settings.get("Environment", {}).get("Variables", {}).items()
             },
@@ -106,7 +106,7 @@ class Application:
                 function=function,
                 api_key_required=bool((event.get("Auth") or {}).get("ApiKeyRequired", required_by_default)),
             )
-            for function, event in self._events("Api")
+            for function, event in self._events({"Api"}, "Path", "Method", "Auth")
         ]
 
     def queue_sources(self) -> list[QueueSource]:
@@ -119,7 +119,7 @@ class Application:
                 maximum_concurrency=int(bound) if (bound := scaling.get("MaximumConcurrency")) else None,
                 reports_item_failures="ReportBatchItemFailures" in event.get("FunctionResponseTypes", []),
             )
-            for function, event in self._events("SQS")
+            for function, event in self._events({"SQS"}, "Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig")
             for scaling in [event.get("ScalingConfig") or {}]
         ]
 
@@ -127,7 +127,7 @@ class Application:
         """Return the schedules, be they resources or events of a function."""
         of_functions = [
             Schedule(event.get("Name") or function, function, event["ScheduleExpression"], event.get("Input", "{}"))
-            for function, event in self._events("ScheduleV2", "Schedule")
+            for function, event in self._events({"Schedule", "ScheduleV2"}, "Name", "ScheduleExpression", "Input")
         ]
         return of_functions + [
             self._schedule(name) for name, one in self._template.resources.items() if one["Type"] == SCHEDULE
@@ -149,13 +149,17 @@ class Application:
             input=resolve(target.get("Input", "{}")),
         )
 
-    def _events(self, *types: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return the events of these types, each with the logical id of its function."""
+    def _events(self, types: set[str], *names: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return these properties of the events of these types, each with the logical id of its function.
+
+        The other properties may refer to what this stack does not have.
+        """
         return [
-            (function, self._template.resolve(event.get("Properties") or {}))
+            (function, self._template.resolve({name: written[name] for name in names if name in written}))
             for function in self.function_ids()
             for event in (self._template.properties(function).get("Events") or {}).values()
             if event["Type"] in types
+            for written in [event.get("Properties") or {}]
         ]
 
 

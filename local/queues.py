@@ -8,7 +8,7 @@ import base64
 import json
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -68,7 +68,7 @@ class Poller:
                 self._stopping.wait(WAIT_SECONDS)
                 messages = []
             if messages:
-                self._batches.submit(self._work, messages)
+                self._batches.submit(self._work, messages).add_done_callback(_report)
             else:
                 self._free.release()
 
@@ -87,9 +87,7 @@ class Poller:
         try:
             event = {"Records": [record(message, self._source.queue_arn) for message in messages]}
             result = self._pool.submit(json.dumps(event).encode()).result()
-            failures = (
-                {message["MessageId"] for message in messages} if result.failed else self._failures(result.payload)
-            )
+            failures = None if result.failed else self._failures(result.payload)
             done = [
                 {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
                 for index, message in enumerate(messages)
@@ -97,14 +95,17 @@ class Poller:
             ]
             if done:
                 self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=done)
-        except (BotoCoreError, ClientError):
-            log.exception("a batch of %s cannot be deleted and will come again", self._queue_url)
         finally:
             self._free.release()
 
     def _failures(self, answer: bytes) -> set[str] | None:
         """Return the ids of the messages that failed; None where the answer makes the whole batch fail."""
         return item_failures(json.loads(answer)) if self._source.reports_item_failures else set()
+
+
+def _report(batch: Future[None]) -> None:
+    if error := batch.exception():
+        log.error("a batch failed here rather than in its function, and will come again", exc_info=error)
 
 
 def item_failures(answer: Any) -> set[str] | None:

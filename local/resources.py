@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.application import API, FUNCTION
+from local.application import FUNCTION
 from local.aws import ACCOUNT, REGION, Aws
 from local.template import Template, TemplateError
 
@@ -58,10 +58,6 @@ class Resources:
         name = self.template.resolve(written.get("FunctionName")) or self._default_name(logical_id)
         return {None: name, "Arn": function_arn(name)}
 
-    def _api(self, logical_id: str, written: dict[str, Any]) -> Names:
-        """Name the API; the gateway serves it."""
-        return {None: self._default_name(logical_id), "Stage": self.template.resolve(written["StageName"])}
-
     def _bucket(self, logical_id: str, written: dict[str, Any]) -> Names:
         s3 = self._aws.client("s3")
         name = self.template.resolve(written.get("BucketName")) or self._default_name(logical_id).lower()
@@ -97,7 +93,6 @@ class Resources:
         return {None: arn, "Id": arn}
 
     _MAKERS: Mapping[str, Callable[["Resources", str, dict[str, Any]], Names]] = {
-        API: _api,
         FUNCTION: _function,
         "AWS::DynamoDB::Table": _table,
         "AWS::S3::Bucket": _bucket,

@@ -20,7 +20,7 @@ from local.template import read
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template.yaml"
-SOURCES = Path(__file__).with_name("sources.json")
+SOURCES = ROOT / "events" / "sources.json"
 STANDARD_ERROR = 2
 
 

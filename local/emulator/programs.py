@@ -78,6 +78,7 @@ class Programs:
         self._settings = settings
         self._clock = clock
         self._lock = threading.RLock()
+        self._activated = threading.Condition(self._lock)
         self._programs: dict[int, Program] = {}
         self.activations: Counter[tuple[int, str]] = Counter()
 
@@ -129,6 +130,12 @@ class Programs:
             raise Refused(settings.already_activated)
         code.activated = code.activated or now
         self.activations[loyalty_id, code.code] += 1
+        self._activated.notify_all()
+
+    def wait_for_activations(self, met: Callable[[Counter[tuple[int, str]]], bool], seconds: float) -> bool:
+        """Wait until the activations meet a condition; tell whether they did in time."""
+        with self._activated:
+            return self._activated.wait_for(lambda: met(self.activations), seconds)
 
     def get(self, loyalty_id: int, code: str) -> Code:
         """Return a code as it stands. Raises Refused."""
