@@ -1,0 +1,345 @@
+"""The intake's decisions: what each delivery is answered, what is queued, kept and counted. AWS is in memory here."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from activate.activation_queue import ActivationQueue, Unqueued
+from activate.intake import Intake
+from activate.quarantine import Quarantine
+from activate.sources import Sources, SourceUnavailable, UnknownSource
+from serverless.http import Problem, Request
+from serverless.secrets import SecretError
+
+NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+FORM = "application/x-www-form-urlencoded"
+DOCUMENT: dict[str, Any] = {
+    "eu-shop": {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5},
+    "blog": {"platform": "woocommerce", "secrets": ["s"], "loyalty_id": 5},
+    "tilda": {"platform": "tilda", "secrets": ["hush-hush"], "loyalty_id": 5},
+    "saleor": {"platform": "saleor", "secrets": ["s"], "loyalty_id": 5},
+    "vip": {"platform": "shopify", "secrets": ["s"], "programs": [{"pattern": "^VIP-", "loyalty_id": 7}]},
+    "broken": {"platform": "shopify", "secrets": ["s"], "loyalty_id": "five"},
+}
+ORDER: dict[str, Any] = {
+    "id": 1001,
+    "financial_status": "paid",
+    "cancelled_at": None,
+    "discount_applications": [{"type": "discount_code", "code": "A-1"}, {"type": "discount_code", "code": "A-2"}],
+}
+
+
+@dataclass
+class Secret:
+    stored: str = field(default_factory=lambda: json.dumps(DOCUMENT))
+    cached: str | None = None
+    readable: bool = True
+
+    def text(self) -> str:
+        return self.cached if self.cached is not None else self.refresh()
+
+    def refresh(self) -> str:
+        if not self.readable:
+            raise SecretError("cannot read the secret sources-of-the-stack")
+        self.cached = self.stored
+        return self.stored
+
+
+def refusal(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+
+
+@dataclass
+class Aws:
+    """SQS and S3 as the intake sees them."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sqs_error: Exception | None = None
+    s3_error: Exception | None = None
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        if self.sqs_error:
+            raise self.sqs_error
+        assert len({entry["Id"] for entry in Entries}) == len(Entries) <= 10
+        self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    def put_object(self, **put: Any) -> None:
+        if self.s3_error:
+            raise self.s3_error
+        self.objects[put["Key"]] = put
+
+
+class Stage:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.secret = Secret()
+        self.aws = Aws()
+        self._capsys = capsys
+        self.headers: dict[str, str] = {}
+        aws: Any = self.aws
+        self.intake = Intake(
+            Sources(self.secret), ActivationQueue(aws, "queue"), Quarantine(lambda: aws, "bucket", "p/"), lambda: NOW
+        )
+
+    def deliver(
+        self,
+        source: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        media_type: str = "application/json",
+        method: str = "POST",
+    ) -> tuple[int, Any]:
+        lowered = {name.lower(): value for name, value in (headers or {}).items()}
+        request = Request(
+            method, "/webhooks/{source}", {"source": source}, {"content-type": media_type} | lowered, query or {}, body
+        )
+        try:
+            reply = self.intake.receive(source, request)
+        except Problem as problem:
+            reply = problem.reply(request)
+        self.headers = reply["headers"]
+        is_json = "json" in reply["headers"]["Content-Type"]
+        return reply["statusCode"], json.loads(reply["body"]) if is_json else reply["body"]
+
+    def shopify(self, body: object, secret: str = "current", source: str = "eu-shop") -> tuple[int, Any]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        signature = base64.b64encode(hmac.new(secret.encode(), raw, hashlib.sha256).digest()).decode()
+        return self.deliver(source, raw, {"X-Shopify-Hmac-Sha256": signature})
+
+    def counted(self) -> list[tuple[str, float, dict[str, str]]]:
+        """What was counted since this was asked last: metric, value, dimensions."""
+        lines = [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        counts = []
+        for line in lines:
+            directive = line["_aws"]["CloudWatchMetrics"][0]
+            name = directive["Metrics"][0]["Name"]
+            dimensions = {key: line[key] for key in directive["Dimensions"][0] if key != "service"}
+            counts.append((name, line[name][0], dimensions))
+        return counts
+
+
+@pytest.fixture
+def stage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tests")
+    return Stage(capsys)
+
+
+def intake(source: str, result: str) -> list[tuple[str, float, dict[str, str]]]:
+    return [("Intake", 1.0, {"source": source, "result": result})]
+
+
+class TestPaidOrders:
+    @pytest.mark.parametrize("secret", ["current", "previous"])
+    def test_given_a_signed_paid_order_then_each_code_is_queued(self, stage: Stage, secret: str) -> None:
+        assert stage.shopify(ORDER, secret) == (200, {"accepted": 2})
+        assert stage.aws.messages == [
+            {
+                "code": code,
+                "loyalty_id": 5,
+                "order_id": "eu-shop/1001",
+                "source": "eu-shop",
+                "received_at": "2026-11-22T08:30:00+00:00",
+            }
+            for code in ("A-1", "A-2")
+        ]
+        assert not stage.aws.objects
+        assert stage.counted() == intake("eu-shop", "accepted")
+
+    def test_given_an_order_that_is_not_paid_then_nothing_is_queued(self, stage: Stage) -> None:
+        assert stage.shopify({**ORDER, "financial_status": "voided"}) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        assert stage.counted() == intake("eu-shop", "not_paid")
+
+    def test_given_an_order_without_codes_then_nothing_is_queued(self, stage: Stage) -> None:
+        assert stage.shopify({**ORDER, "discount_applications": []}) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        assert stage.counted() == intake("eu-shop", "no_codes")
+
+    def test_given_codes_of_no_program_then_they_are_dropped_and_counted(self, stage: Stage) -> None:
+        assert stage.shopify(ORDER, "s", "vip") == (200, {"accepted": 0})
+        dropped = ("DroppedCodes", 2.0, {"source": "vip", "reason": "no_program"})
+        assert stage.counted() == [dropped, *intake("vip", "no_codes")]
+
+    def test_given_sixty_codes_then_all_are_queued_in_tens(self, stage: Stage) -> None:
+        codes = [{"type": "discount_code", "code": f"C-{number}"} for number in range(60)]
+        assert stage.shopify({**ORDER, "discount_applications": codes}) == (200, {"accepted": 60})
+        assert [message["code"] for message in stage.aws.messages] == [f"C-{number}" for number in range(60)]
+
+
+class TestUnreadable:
+    @pytest.mark.parametrize("body", [b"{", b"\xff", b"null", b"", {**ORDER, "id": None}])
+    def test_given_an_authentic_body_that_cannot_be_read_then_it_is_taken_and_kept(
+        self, stage: Stage, body: object
+    ) -> None:
+        assert stage.shopify(body) == (200, {"accepted": 0})
+        [(key, put)] = stage.aws.objects.items()
+        assert key.startswith("p/quarantine/eu-shop/2026-11-22/")
+        assert put["Bucket"] == "bucket"
+        assert put["Body"] == (body if isinstance(body, bytes) else json.dumps(body).encode())
+        assert put["ContentType"] == "application/json"
+        assert put["Metadata"]["reason"]
+        assert not stage.aws.messages
+        assert stage.counted() == intake("eu-shop", "unreadable")
+
+    def test_given_it_is_delivered_again_then_it_is_kept_once(self, stage: Stage) -> None:
+        stage.shopify(b"{")
+        stage.shopify(b"{")
+        assert len(stage.aws.objects) == 1
+
+    def test_given_some_codes_that_cannot_be_used_then_the_rest_go_on_and_the_order_is_kept(self, stage: Stage) -> None:
+        codes = [{"type": "discount_code", "code": code} for code in ("A-1", "x" * 256, "B\x07", "A-2")]
+        assert stage.shopify({**ORDER, "discount_applications": codes}) == (200, {"accepted": 2})
+        assert [message["code"] for message in stage.aws.messages] == ["A-1", "A-2"]
+        assert len(stage.aws.objects) == 1
+        dropped = ("DroppedCodes", 2.0, {"source": "eu-shop", "reason": "unusable"})
+        assert stage.counted() == [dropped, *intake("eu-shop", "accepted")]
+
+    def test_given_the_token_is_a_field_of_the_body_then_it_is_not_kept(self, stage: Stage) -> None:
+        body = b"payment%5Borderid%5D=%07&payment%5Bpromocode%5D=A&token=hush-hush"
+        assert stage.deliver("tilda", body, media_type=FORM) == (200, {"accepted": 0})
+        [put] = stage.aws.objects.values()
+        assert b"hush" not in put["Body"]
+        assert b"promocode" in put["Body"]
+
+    def test_given_it_cannot_be_kept_then_the_shop_shall_deliver_again(self, stage: Stage) -> None:
+        stage.aws.s3_error = refusal("PutObject")
+        assert stage.shopify(b"{")[0] == 503
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("headers", [{}, {"X-Shopify-Hmac-Sha256": ""}, {"X-Shopify-Hmac-Sha256": "AAAA"}])
+    def test_given_a_bad_signature_then_401_and_nothing_else(self, stage: Stage, headers: dict[str, str]) -> None:
+        status, problem = stage.deliver("eu-shop", json.dumps(ORDER).encode(), headers)
+        assert (status, problem["retryable"]) == (401, False)
+        assert not stage.aws.messages
+        assert not stage.aws.objects
+        assert stage.counted() == intake("eu-shop", "bad_signature")
+
+    def test_given_a_secret_of_another_source_then_401(self, stage: Stage) -> None:
+        assert stage.shopify(ORDER, "s")[0] == 401
+
+    @pytest.mark.parametrize("name", ["nobody", "../eu-shop", "EU-SHOP"])
+    def test_given_an_unknown_source_then_404_and_its_name_is_no_dimension(self, stage: Stage, name: str) -> None:
+        assert stage.shopify(ORDER, source=name)[0] == 404
+        assert stage.counted() == intake("unknown", "unknown_source")
+
+    def test_given_a_source_that_is_written_wrong_then_503_for_it_alone(self, stage: Stage) -> None:
+        status, problem = stage.shopify(ORDER, "s", "broken")
+        assert (status, problem["retryable"]) == (503, True)
+        assert "five" not in json.dumps(problem)
+        assert stage.counted() == intake("broken", "misconfigured")
+        assert stage.shopify(ORDER)[0] == 200
+
+    def test_given_the_secret_cannot_be_read_then_503_and_the_name_is_no_dimension(self, stage: Stage) -> None:
+        stage.secret.readable = False
+        status, problem = stage.shopify(ORDER, source="whatever")
+        assert status == 503
+        assert "sources-of-the-stack" not in json.dumps(problem)
+        assert stage.counted() == intake("unknown", "misconfigured")
+
+    @pytest.mark.parametrize(
+        "error", [refusal("SendMessageBatch"), ConnectTimeoutError(endpoint_url="http://sqs.example.com")]
+    )
+    def test_given_the_queue_takes_nothing_then_503(self, stage: Stage, error: Exception) -> None:
+        stage.aws.sqs_error = error
+        status, problem = stage.shopify(ORDER)
+        assert (status, problem["retryable"]) == (503, True)
+        assert int(stage.headers["Retry-After"]) > 0
+        assert stage.counted() == intake("eu-shop", "unqueued")
+
+
+class TestRotation:
+    def test_given_a_secret_rotated_a_moment_ago_then_its_first_delivery_is_taken(self, stage: Stage) -> None:
+        assert stage.shopify(ORDER)[0] == 200
+        stage.secret.stored = json.dumps({**DOCUMENT, "eu-shop": {**DOCUMENT["eu-shop"], "secrets": ["next"]}})
+        assert stage.shopify(ORDER, "next")[0] == 200
+        assert stage.shopify(ORDER, "current")[0] == 401
+
+    def test_given_the_secret_cannot_be_read_anew_then_the_shop_shall_deliver_again(self, stage: Stage) -> None:
+        assert stage.shopify(ORDER)[0] == 200
+        stage.secret.readable = False
+        assert stage.shopify(ORDER, "next")[0] == 503
+
+
+class TestHandshakes:
+    @pytest.mark.parametrize(
+        ("source", "body"), [("blog", b"webhook_id=17"), ("tilda", b"test=test"), ("tilda", b"test=test&token=x")]
+    )
+    def test_given_a_platforms_unsigned_ping_then_200_and_nothing_is_queued(
+        self, stage: Stage, source: str, body: bytes
+    ) -> None:
+        assert stage.deliver(source, body, media_type=FORM) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        assert stage.counted() == intake(source, "handshake")
+
+    @pytest.mark.parametrize(
+        ("source", "body"), [("blog", b"webhook_id=17&id=1"), ("blog", b"test=test"), ("eu-shop", b"webhook_id=17")]
+    )
+    def test_given_anything_else_unsigned_then_401(self, stage: Stage, source: str, body: bytes) -> None:
+        assert stage.deliver(source, body, media_type=FORM)[0] == 401
+
+    def test_given_a_challenge_then_it_is_echoed_as_plain_text(self, stage: Stage) -> None:
+        challenge = "8ec8d794-e0ab-42df-9017-e3dada8e84f7"
+        assert stage.deliver("eu-shop", b"", query={"challenge": challenge}, method="GET") == (200, challenge)
+        assert stage.counted() == intake("eu-shop", "handshake")
+
+    @pytest.mark.parametrize("query", [{}, {"challenge": ""}, {"challenge": "<script>"}, {"challenge": "x" * 513}])
+    def test_given_a_get_that_is_no_challenge_then_405(self, stage: Stage, query: dict[str, str]) -> None:
+        assert stage.deliver("eu-shop", b"", query=query, method="GET")[0] == 405
+
+    def test_given_a_challenge_to_an_unknown_source_then_404(self, stage: Stage) -> None:
+        assert stage.deliver("nobody", b"", query={"challenge": "x"}, method="GET")[0] == 404
+
+
+class TestOtherDoors:
+    saleor = "arn:aws:sqs:eu-central-1:123456789012:saleor"
+
+    @staticmethod
+    def record(message_id: str, body: str, arn: str = saleor) -> dict[str, str]:
+        return {"messageId": message_id, "eventSourceARN": arn, "body": body}
+
+    def test_given_a_partner_event_then_its_order_is_queued(self, stage: Stage) -> None:
+        event = {"source": "aws.partner/shopify.com/1/eu-shop", "detail": {"payload": ORDER, "metadata": {}}}
+        assert stage.intake.receive_event(event) == {"accepted": 2}
+        assert {message["order_id"] for message in stage.aws.messages} == {"eu-shop/1001"}
+        assert stage.counted() == intake("eu-shop", "accepted")
+
+    @pytest.mark.parametrize("detail", [None, {}, {"payload": None}, "text"])
+    def test_given_a_partner_event_without_an_order_then_it_is_kept(self, stage: Stage, detail: Any) -> None:
+        event = {"source": "aws.partner/shopify.com/1/eu-shop", "detail": detail}
+        assert stage.intake.receive_event(event) == {"accepted": 0}
+        assert len(stage.aws.objects) == 1
+
+    def test_given_a_partner_event_of_no_source_then_it_fails_so_that_lambda_runs_it_again(self, stage: Stage) -> None:
+        with pytest.raises(UnknownSource):
+            stage.intake.receive_event({"source": "aws.partner/shopify.com/1/other", "detail": {"payload": ORDER}})
+        assert stage.counted() == intake("unknown", "unknown_source")
+
+    def test_given_a_broken_source_or_queue_then_a_partner_event_fails(self, stage: Stage) -> None:
+        with pytest.raises(SourceUnavailable):
+            stage.intake.receive_event({"source": "aws.partner/shopify.com/1/broken", "detail": {"payload": ORDER}})
+        stage.aws.sqs_error = refusal("SendMessageBatch")
+        with pytest.raises(Unqueued):
+            stage.intake.receive_event({"source": "aws.partner/shopify.com/1/eu-shop", "detail": {"payload": ORDER}})
+
+    def test_given_messages_of_a_shops_queue_then_only_those_that_failed_come_back(self, stage: Stage) -> None:
+        order = json.dumps({"order": {"id": "x", "isPaid": True, "voucherCode": "V-1"}})
+        records = [
+            self.record("good", order),
+            self.record("unreadable", "{"),
+            self.record("stranger", order, "arn:aws:sqs:eu-central-1:123456789012:other"),
+        ]
+        answer = stage.intake.receive_messages({"Records": records})
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "stranger"}]}
+        assert [message["code"] for message in stage.aws.messages] == ["V-1"]
+        assert len(stage.aws.objects) == 1
