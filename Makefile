@@ -70,8 +70,6 @@ test-lambda-python: .venv-lambda/stamp
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
-# cfn-lint and SAM ask for a region and reach none.
-export AWS_DEFAULT_REGION ?= eu-west-1
 export SAM_CLI_TELEMETRY ?= 0
 
 .PHONY: lint lint-code lint-template
@@ -84,7 +82,7 @@ lint-code: $(VENV)/dev.stamp
 
 lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(BIN)/cfn-lint template.yaml
-	$(SAM) validate --lint
+	$(SAM) validate --lint --region eu-west-1
 	$(CHECKOV) --config-file .checkov.yaml
 
 # --- building and deploying ------------------------------------------------------------------------------------------
