@@ -131,7 +131,7 @@ class PromoCodes(Protocol):
 
     def get(self, code: str, loyalty_id: int) -> CodeState: ...
 
-    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> None: ...
+    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> bool: ...
 
 
 class Activator:
@@ -189,7 +189,8 @@ class Activator:
         except Refused as error:
             if error.error == _TARIFF_LIMIT:
                 return Result(Outcome.REJECTED, refusal or error)
-            self._promo_codes.suspect_token(error, code, loyalty_id)
+            if self._promo_codes.suspect_token(error, code, loyalty_id):
+                return self._settle(redemption, since, tried_before=tried_before)
             return Result(Outcome.NOT_FOUND, refusal or error)
 
         may_be_ours = refusal is None or tried_before

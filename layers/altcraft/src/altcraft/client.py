@@ -24,6 +24,7 @@ from urllib3.util import Retry
 from altcraft import __version__
 from altcraft.codes import CodeState
 from altcraft.errors import TOKEN_REFUSED_ERRORS, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.export import Export
 from altcraft.wire import MEDIA_TYPES, Wire, decode, encode
 
 if TYPE_CHECKING:
@@ -105,24 +106,35 @@ class Client:
         except msgspec.ValidationError as error:
             raise IncoherentReply(f"Altcraft's reply to get is not what it documents: {error}") from error
 
-    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> None:
-        """Raise TokenRefused if `refusal`, a refused `get`, may be about the token rather than about the code.
+    def export_all(self, loyalty_id: int) -> Export:
+        """Every code of a program, as Altcraft sends them. Asked for when it is iterated; see `Export` for what it raises."""
+        return Export(
+            lambda token: self._open("export_all", {"loyalty_id": loyalty_id}, token, self._timeouts.read),
+            self._token,
+            read_envelope,
+        )
+
+    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> bool:
+        """Find out whether `refusal`, a refused `get`, may be about the token rather than about the code.
 
         Altcraft does not document what it answers to a wrong token, so it is asked: a refusal that a made-up token earns
         as well says nothing about the code.
 
+        Returns:
+            Whether the secret holds another token by now, so that it is worth asking anew at once.
+
         Raises:
-            TokenRefused: the secret holds a newer token by now, or a made-up token is refused in the same way.
+            TokenRefused: a made-up token is refused in the same way.
             Unreachable, IncoherentReply: nothing was learned.
         """
-        suspicion = TokenRefused(refusal.error, refusal.error_text)
         if self._token.renew():
-            raise suspicion
+            return True
         try:
             self._ask("get", {"code": code, "loyalty_id": loyalty_id}, _MADE_UP_TOKEN)
         except Refused as control:
             if control.error == refusal.error:
-                raise suspicion from control
+                raise TokenRefused(refusal.error, refusal.error_text) from control
+        return False
 
     def _call(self, name: str, fields: Mapping[str, object]) -> Any:
         """Ask with our token; once more where it is refused and the secret holds a newer one. Returns `data`."""

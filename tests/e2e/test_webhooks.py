@@ -1,0 +1,161 @@
+"""Shops' deliveries through the gateway, the queue and the worker, to Altcraft; and every sample event of a delivery."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import pytest
+import requests
+
+from activate.sources import parse
+from local.aws import REGION
+from local.emulator import Emulator
+from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES, events, spelled
+from local.signing import sign
+from local.stack import Stack
+from tests.e2e.conftest import Api, problem
+
+FORM = "application/x-www-form-urlencoded"
+SECONDS = 30.0
+
+
+def activated_once(altcraft: Emulator, loyalty_id: int, *codes: str) -> bool:
+    """Wait until each code has been activated, then tell whether none was twice."""
+    wanted = {(loyalty_id, code) for code in codes}
+    return altcraft.programs.wait_for_activations(lambda done: wanted <= done.keys(), SECONDS) and all(
+        altcraft.programs.activations[code] == 1 for code in wanted
+    )
+
+
+def deliver(api: Api, source: str, body: bytes, headers: Mapping[str, str], query: str = "") -> requests.Response:
+    return requests.post(f"{api.url}/webhooks/{source}{query}", data=body, headers=headers, timeout=30)
+
+
+def shopify(api: Api, body: bytes, secret: str = "demo-shopify-secret", source: str = "eu-shop") -> requests.Response:
+    signature = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+    headers = {"Content-Type": "application/json", "X-Shopify-Hmac-Sha256": signature}
+    return deliver(api, source, body, headers)
+
+
+def order(*codes: str, order_id: int | None = None) -> bytes:
+    applications = [{"type": "discount_code", "code": code} for code in codes]
+    fields = {
+        "id": order_id or uuid.uuid4().int >> 70,
+        "financial_status": "paid",
+        "discount_applications": applications,
+    }
+    return json.dumps(fields).encode()
+
+
+def fresh(count: int = 1) -> list[str]:
+    return [f"Code-{uuid.uuid4()}" for _ in range(count)]
+
+
+def test_given_a_paid_order_delivered_twice_then_each_code_is_activated_once(api: Api, altcraft: Emulator) -> None:
+    codes = fresh(12)
+    altcraft.programs.add(5, *codes, attached=True)
+    body = order(*codes)
+    for secret in ("demo-shopify-secret", "demo-shopify-secret-before"):
+        response = shopify(api, body, secret)
+        assert (response.status_code, response.json()) == (200, {"accepted": 12})
+    # A later order proves that what came before it has been worked off.
+    [last] = fresh()
+    altcraft.programs.add(5, last, attached=True)
+    assert shopify(api, order(last)).json() == {"accepted": 1}
+    assert activated_once(altcraft, 5, *codes, last)
+
+
+@pytest.mark.parametrize("body", [b"\x00\xff\xfe\r\n {", '{"Ключ": "🎁"} '.encode(), b"{}", b"x" * 100_000])
+def test_given_signed_bytes_of_any_kind_then_they_survive_the_gateway_exactly(
+    api: Api, stack: Stack, body: bytes
+) -> None:
+    assert shopify(api, body).status_code == 200
+    assert shopify(api, body + b"\n", "another").status_code == 401
+    if body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}"):
+        return
+    s3 = stack.aws.client("s3")
+    listed = s3.list_objects_v2(Bucket=stack.ready.export_bucket, Prefix="quarantine/eu-shop/")["Contents"]
+    assert body in [
+        s3.get_object(Bucket=stack.ready.export_bucket, Key=found["Key"])["Body"].read() for found in listed
+    ]
+
+
+def test_given_a_forged_delivery_then_401(api: Api) -> None:
+    members = problem(shopify(api, order("A"), "forged"), 401)
+    assert members["retryable"] is False
+
+
+def test_given_an_unknown_source_then_404(api: Api) -> None:
+    problem(shopify(api, order("A"), source="nobody"), 404)
+
+
+def test_given_woocommerces_and_tildas_pings_then_exactly_200(api: Api) -> None:
+    for source, body in (("blog", b"webhook_id=17"), ("tilda", b"test=test")):
+        response = deliver(api, source, body, {"Content-Type": FORM})
+        assert (response.status_code, response.json()) == (200, {"accepted": 0})
+
+
+def test_given_a_challenge_then_it_comes_back_as_plain_text(api: Api) -> None:
+    response = requests.get(f"{api.url}/webhooks/eu-shop", params={"challenge": "8ec8d794-e0ab"}, timeout=30)
+    assert (response.status_code, response.text) == (200, "8ec8d794-e0ab")
+    assert response.headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("name", sorted(source for source, _ in DELIVERIES.values()))
+def test_given_each_platforms_body_signed_now_then_it_is_accepted(api: Api, name: str) -> None:
+    file = dict(DELIVERIES.values())[name]
+    body, media_type = (EVENTS / "bodies" / file).read_bytes(), MEDIA_TYPES["." + file.rpartition(".")[2]]
+    delivery = sign(parse(SOURCES.read_text()).sources[name], body, media_type, delivery_id="d-1", now=time.time())
+    query = "".join(f"?{key}={value}" for key, value in delivery.query.items())
+    response = deliver(api, name, delivery.body, delivery.headers, query)
+    assert response.status_code == 200
+    assert response.json()["accepted"] >= 1
+
+
+class TestSampleEvents:
+    @staticmethod
+    def invoke(stack: Stack, event: Mapping[str, Any]) -> Any:
+        client = boto3.client(
+            "lambda",
+            endpoint_url=stack.ready.lambda_endpoint_url,
+            region_name=REGION,
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+        with client.invoke(FunctionName=stack.ready.functions["ActivateFunction"], Payload=json.dumps(event).encode())[
+            "Payload"
+        ] as payload:
+            answer = json.loads(payload.read())
+        client.close()
+        return answer
+
+    def test_given_the_committed_events_then_they_are_what_the_script_writes(self) -> None:
+        assert {file: (EVENTS / file).read_text() for file in events()} == {
+            file: spelled(event) for file, event in events().items()
+        }
+
+    @pytest.mark.parametrize("file", sorted(DELIVERIES))
+    def test_given_a_platforms_sample_then_its_codes_are_accepted(self, stack: Stack, file: str) -> None:
+        answer = self.invoke(stack, json.loads((EVENTS / file).read_text()))
+        assert answer["statusCode"] == 200
+        assert json.loads(answer["body"])["accepted"] >= 1
+
+    def test_given_the_sample_of_a_partner_event_then_its_code_is_accepted(self, stack: Stack) -> None:
+        assert self.invoke(stack, json.loads((EVENTS / "eventbridge-shopify.json").read_text())) == {"accepted": 1}
+
+    def test_given_the_sample_of_saleors_queue_then_nothing_of_it_comes_back(self, stack: Stack) -> None:
+        assert self.invoke(stack, json.loads((EVENTS / "saleor-sqs.json").read_text())) == {"batchItemFailures": []}
+
+    def test_given_the_sample_of_a_queue_batch_then_its_codes_are_activated(
+        self, stack: Stack, altcraft: Emulator
+    ) -> None:
+        altcraft.programs.add(5, "Code-1", "Code-2", attached=True)
+        event = json.loads((EVENTS / "queue-batch.json").read_text())
+        assert self.invoke(stack, event) == {"batchItemFailures": []}
+        assert activated_once(altcraft, 5, "Code-1", "Code-2")
