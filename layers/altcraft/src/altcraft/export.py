@@ -1,0 +1,120 @@
+"""The export of a loyalty program: one reply of any size, decoded as it arrives.
+
+Source: Altcraft documentation, "Promo codes: export_all" (API v1.1): the whole program in one reply, without pages, and its
+outcome, `error`, behind the data. So an export is good only once it has been read to its end without an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from altcraft.errors import IncoherentReply, Refused, Unreachable
+from altcraft.export_batch import Batch
+from altcraft.export_json import read_json
+from altcraft.export_xml import read_xml
+
+if TYPE_CHECKING:
+    import requests
+
+    from altcraft.token import Token
+
+__all__ = ["Batch", "Export", "read_rows"]
+
+CHUNK_BYTES: Final = 256 << 10
+"""What is decoded at once: large enough that Python's own work per chunk does not show, small enough for a CPU's cache."""
+
+_BOM_AND_WHITE: Final = b"\xef\xbb\xbf \t\r\n"
+
+
+class Export:
+    """The codes of one program, as `Client.export_all` asks for them. Iterating reads the reply: `Batch` after `Batch`.
+
+    The batches are all of the program, and good, only if the iteration ends by itself. It holds no more than one batch.
+
+    Args:
+        ask: sends the request with a token and returns the reply, its body still to be read.
+        token: read again once, when Altcraft refuses before the first row; an export changes nothing, so that is safe.
+        judge: takes the envelope, HTTP's status and the token; returns `data` or raises what `error` means.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str], requests.Response],
+        token: Token,
+        judge: Callable[[bytes, int, str], object],
+    ) -> None:
+        self._ask = ask
+        self._token = token
+        self._judge = judge
+        self.bytes_in = 0
+        """Bytes of the reply's body read so far, unpacked where it came packed."""
+        self.codes = 0
+        """Codes handed out so far."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Read the reply.
+
+        Raises:
+            Refused, TokenRefused: `error` is not 0, be it behind any number of good rows.
+            Unreachable: no reply, none any more, or an overloaded Altcraft.
+            IncoherentReply: the reply breaks off, goes on behind its end, or is not what Altcraft documents.
+        """
+        try:
+            yield from self._read(self._token.value())
+        except Refused:
+            if self.codes or not self._token.renew():
+                raise
+        else:
+            return
+        yield from self._read(self._token.value())
+
+    def _read(self, token: str) -> Iterator[Batch]:
+        self.bytes_in = self.codes = 0
+        with self._ask(token) as response:
+            try:
+                envelope = yield from self._counted(read_rows(self._chunks(response)))
+            except IncoherentReply as error:
+                if not self.codes and (response.status_code == 429 or response.status_code >= 500):
+                    raise Unreachable(f"Altcraft answered HTTP {response.status_code} without saying why") from error
+                raise
+            data = self._judge(envelope, response.status_code, token)
+        # The rows are out of the envelope by now: what is left is the empty array of JSON, and in XML nothing at all.
+        if data not in (None, []) and (data != "" or self.codes):
+            raise IncoherentReply("Altcraft's export holds `data` that is not a list of records")
+
+    def _counted(self, batches: Generator[Batch, None, bytes]) -> Generator[Batch, None, bytes]:
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration as end:
+                envelope: bytes = end.value
+                return envelope
+            self.codes += len(batch)
+            yield batch
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        try:
+            while chunk := response.raw.read(CHUNK_BYTES, decode_content=True):
+                self.bytes_in += len(chunk)
+                yield chunk
+        except ReadTimeoutError as error:
+            raise Unreachable("Altcraft stopped sending its export") from error
+        except HTTPError as error:
+            raise IncoherentReply(f"Altcraft's export breaks off ({type(error).__name__})") from error
+
+
+def read_rows(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
+    """Yield the records of a reply in either format, told by its first character; return the reply without them.
+
+    The format is the reply's own, because an error may come in another than was asked for.
+    """
+    source = iter(chunks)
+    start = b""
+    while not start.lstrip(_BOM_AND_WHITE) and (chunk := next(source, None)) is not None:
+        start += chunk
+    read = read_xml if start.lstrip(_BOM_AND_WHITE).startswith(b"<") else read_json
+    return (yield from read(chain((start,), source)))

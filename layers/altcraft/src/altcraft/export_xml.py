@@ -1,0 +1,234 @@
+"""The rows of an export's XML reply, decoded as they arrive.
+
+expat reads every byte and vouches that the document is well formed, has no document type and ends once; it has no handler per
+element, which would be slow. The rows are cut out at `</data>` and turned into JSON by replacing the joints, the runs of tags
+between two texts, of which a program has but a few kinds. A wrong cut, or anything else than plain fields, leaves a tag or
+makes no JSON; then the exact reader takes one element after the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable
+from typing import Any, Final, NamedTuple, NoReturn
+from xml.parsers import expat
+
+import msgspec
+
+from altcraft.errors import IncoherentReply
+from altcraft.export_batch import Batch, batch_of, check_length
+from altcraft.export_json import exact_batch, usual_batch
+from altcraft.wire import MalformedMessage, decode
+
+_ROW_END: Final = b"</data>"
+_JOINT: Final = re.compile(rb"</?[A-Za-z_][\w.-]*/?>(?:[ \t\r\n]*</?[A-Za-z_][\w.-]*/?>)*")
+_TAG: Final = re.compile(rb"<(/?)([\w.-]+)(/?)>([ \t\r\n]*)")
+_MOST_JOINTS: Final = 100
+_MARKUP: Final = re.compile(
+    rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
+    rb"|<(?P<close>/)?(?P<name>[^\s/>!?]+)(?:[^>\"']|\"[^\"]*\"|'[^']*')*?(?P<empty>/)?>",
+    re.DOTALL,
+)
+
+# What a tag becomes in JSON, by where it stands: between rows, in a row without a field yet, behind a field, in a text.
+_TAGS_AS_JSON: Final = {
+    ("rows", b"data"): (b",{", "new row"),
+    ("new row", b"field"): (b'"%s":"', "text"),
+    ("new row", b"field/"): (b'"%s":""', "row"),
+    ("new row", b"/data"): (b"}", "rows"),
+    ("row", b"field"): (b',"%s":"', "text"),
+    ("row", b"field/"): (b',"%s":""', "row"),
+    ("row", b"/data"): (b"}", "rows"),
+    ("text", b"/field"): (b'"', "row"),
+}
+_ENTITIES: Final = ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&apos;", b"'"), (b"&quot;", b'\\"'), (b"&amp;", b"&"))
+
+
+def read_xml(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
+    """Yield the records of a reply, wherever its bytes are cut into chunks; return the reply without them, its envelope.
+
+    What the envelope says is for the caller to judge: until then nothing is known to be good. A `<data/>` with nothing in it
+    stays in the envelope.
+
+    Raises:
+        IncoherentReply: it is not one well-formed document, or a record has no text `code`.
+    """
+    parser = expat.ParserCreate("UTF-8")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    joints: dict[bytes, bytes] = {}
+    envelope = pending = b""
+    worth_trying = 0
+    for chunk in chunks:
+        _parse(parser, chunk)
+        pending += chunk
+        if not envelope:
+            start = _root_start(pending)
+            envelope, pending = pending[:start], pending[start:]
+        last = pending.rfind(_ROW_END)
+        cut = last + len(_ROW_END) if last >= 0 else 0
+        if envelope and cut and (batch := _usual_rows(pending[:cut], joints)):
+            yield batch
+            pending = pending[cut:]
+        elif envelope and len(pending) >= worth_trying:
+            taken = _take_exactly(pending)
+            if taken.rows:
+                yield _batch(taken.rows)
+            envelope += taken.envelope
+            pending = taken.rest
+            # What is left is one element that goes on. Trying when it has doubled keeps the work linear in its length.
+            worth_trying = 2 * len(pending)
+        check_length(pending)
+        check_length(envelope)
+    _parse(parser, b"", final=True)
+    taken = _take_exactly(pending)
+    if taken.rows:
+        yield _batch(taken.rows)
+    return envelope + taken.envelope + taken.rest
+
+
+def _parse(parser: expat.XMLParserType, chunk: bytes, *, final: bool = False) -> None:
+    try:
+        parser.Parse(chunk, final)
+    except expat.ExpatError as error:
+        raise IncoherentReply(f"Altcraft's export is not well-formed XML ({error})") from error
+
+
+def _refuse_doctype(*_: object) -> NoReturn:
+    raise IncoherentReply("Altcraft's export has a document type, which is not read")
+
+
+def _usual_rows(block: bytes, joints: dict[bytes, bytes]) -> Batch | None:
+    """The records of a run of whole `<data>` elements with plain fields, each at most once; otherwise None."""
+    rows = _rows_as_json(block, joints)
+    if rows is None:
+        return None
+    try:
+        return usual_batch(rows) or exact_batch(rows)
+    except IncoherentReply:
+        return None  # not so as JSON; the exact reader says what it is as XML
+
+
+def _rows_as_json(block: bytes, joints: dict[bytes, bytes]) -> bytes | None:
+    """The rows as JSON objects joined by commas; None where they hold more than plain fields.
+
+    `joints` are those met before, with what each becomes; new ones are added.
+    """
+    text = block.lstrip(b" \t\r\n")
+    if b'"' in text or b"\\" in text:
+        text = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    first = _JOINT.match(text)
+    if first is None:
+        return None
+    begin, place = _joint_as_json(first.group(), "rows")
+    text = text[first.end() :]
+    if place == "rows":
+        return begin[1:] if not text else None
+    if place != "text":
+        return None
+    for joint, json in joints.items():
+        text = text.replace(joint, json)
+    # A block ends in `</data>`, which is in no joint, so there is a tag to find.
+    while (found := _JOINT.match(text, text.index(b"<"))) and found.end() < len(text):
+        json, place = _joint_as_json(found.group(), "text")
+        if place != "text" or len(joints) >= _MOST_JOINTS:
+            return None
+        joints[found.group()] = json
+        text = text.replace(found.group(), json)
+    if found is None:
+        return None
+    end, place = _joint_as_json(found.group(), "text")
+    if place != "rows":
+        return None
+    text = text[: found.start()]
+    if b"&" in text:
+        if b"&#" in text:
+            return None
+        for entity, character in _ENTITIES:
+            text = text.replace(entity, character)
+    return begin[1:] + text + end
+
+
+def _joint_as_json(joint: bytes, place: str) -> tuple[bytes, str]:
+    """What a joint that begins at `place` becomes, and the place where it ends; the place `""` where it cannot be."""
+    json = b""
+    tags = _TAG.findall(joint)
+    for number, (close, name, empty, white) in enumerate(tags, 1):
+        kind = close + (b"data" if name == b"data" else b"field") + empty
+        if (place, kind) not in _TAGS_AS_JSON:
+            return b"", ""
+        written, place = _TAGS_AS_JSON[place, kind]
+        json += written % name if b"%" in written else written
+        if place == "text" and white and number < len(tags):
+            return b"", ""  # a text of white space
+    return json, place
+
+
+class _Taken(NamedTuple):
+    """What the exact reader took from the front of a block."""
+
+    rows: list[dict[str, Any]]
+    envelope: bytes
+    """What stands between the rows."""
+    rest: bytes
+    """An element that goes on, or the end of the root."""
+
+
+def _take_exactly(block: bytes) -> _Taken:
+    """Take whole children of the root. `block` is the front of what expat has found to be well formed inside the root."""
+    rows: list[bytes] = []
+    others: list[bytes] = []
+    depth = taken = begin = 0
+    for markup in _markup(block):
+        if markup["name"] is None:
+            continue
+        if not markup["close"]:
+            if depth == 0:
+                begin, name = markup.start(), markup["name"]
+            depth += 1
+        if markup["close"] or markup["empty"]:
+            depth -= 1
+        if depth < 0:
+            break
+        if depth == 0:
+            others.append(block[taken:begin])
+            (rows if name == b"data" else others).append(block[begin : markup.end()])
+            taken = markup.end()
+    values = _values(rows)
+    others += [row for row, value in zip(rows, values, strict=True) if value == ""]
+    return _Taken([_checked(value) for value in values if value != ""], b"".join(others), block[taken:])
+
+
+def _root_start(document: bytes) -> int:
+    """Where the root's content begins; 0 where that is not seen yet."""
+    for markup in _markup(document):
+        if markup["name"] is not None:
+            return 0 if markup["empty"] else markup.end()
+    return 0
+
+
+def _markup(block: bytes) -> Generator[re.Match[bytes], None, None]:
+    """The tags, comments and the like of a block that begins outside of them, up to the first that is not whole."""
+    end = 0
+    while (start := block.find(b"<", end)) >= 0 and (markup := _MARKUP.match(block, start)):
+        yield markup
+        end = markup.end()
+
+
+def _values(rows: list[bytes]) -> list[Any]:
+    if not rows:
+        return []
+    try:
+        data = decode(b"".join((b"<xml>", *rows, b"</xml>")), "xml")["data"]
+    except MalformedMessage as error:
+        raise IncoherentReply(f"Altcraft's export holds a record that is {error}") from error
+    return data if isinstance(data, list) else [data]
+
+
+def _checked(row: object) -> dict[str, Any]:
+    if not isinstance(row, dict) or not isinstance(row.get("code"), str):
+        raise IncoherentReply("Altcraft's export holds a record without a text `code`")
+    return row
+
+
+def _batch(rows: list[dict[str, Any]]) -> Batch:
+    return batch_of([msgspec.json.encode(row) for row in rows], rows)

@@ -1,0 +1,378 @@
+"""The stream decoders of an export, held against the standard library's parsers."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from altcraft.errors import IncoherentReply
+from altcraft.export import Batch, read_rows
+from altcraft.export_batch import LONGEST_PIECE
+from altcraft.export_json import usual_batch
+
+TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
+MARKS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
+TRICKY = [
+    '},{"code":"x"}',
+    '"}],"error":0}',
+    "\\",
+    '\\"',
+    '"attached":"2024',
+    "</data><data>",
+    "<code>",
+    "a\nb",
+    "\u2028",
+    "Код-5 🎁",
+]
+TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(TRICKY))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=5,
+)
+MARK_NAMES = ("attached", "activated", "expire_date", "expired")
+USUAL = st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, TIMES))
+ANY = st.builds(
+    lambda others, known: others | known,
+    st.dictionaries(TEXTS.filter(lambda name: name not in (*MARK_NAMES, "code")), VALUES, max_size=2),
+    st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, MARKS)),
+)
+SPELLINGS = st.sampled_from(
+    [
+        {"separators": (",", ":")},
+        {},
+        {"indent": 2},
+        {"indent": "\t", "separators": (" ,", " : ")},
+        {"ensure_ascii": False},
+    ]
+)
+
+
+def chunks(reply: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """The reply in chunks of these sizes, then the rest at once."""
+    begin = 0
+    for size in sizes:
+        yield reply[begin : begin + size]
+        begin += size
+    yield reply[begin:]
+
+
+def read(reply: bytes, *sizes: int) -> tuple[list[Batch], bytes]:
+    """All batches, and the envelope."""
+    rows = read_rows(chunks(reply, list(sizes)))
+    batches = []
+    while True:
+        try:
+            batches.append(next(rows))
+        except StopIteration as end:
+            return batches, end.value
+
+
+def codes_of(batches: list[Batch]) -> list[dict[str, object]]:
+    return [row for batch in batches for row in batch]
+
+
+def every_cut(reply: bytes) -> Iterator[tuple[int, ...]]:
+    """Every way to cut the reply in two, and into single bytes."""
+    yield from ((size,) for size in range(len(reply) + 1))
+    yield (1,) * len(reply)
+
+
+def assert_marks_counted(batches: list[Batch], rows: list[dict[str, object]]) -> None:
+    for name in ("attached", "activated", "expired"):
+        expected = sum(row.get(name) not in (None, "", False, "false") for row in rows)
+        assert sum(getattr(batch, name) for batch in batches) == expected
+    assert sum(map(len, batches)) == len(rows)
+
+
+@given(st.lists(st.one_of(USUAL, ANY), max_size=6), SPELLINGS, st.booleans(), st.lists(st.integers(0, 40), max_size=30))
+@settings(deadline=None)
+def test_json_rows_are_those_of_the_standard_library(
+    rows: list[dict[str, object]], spelling: dict[str, Any], envelope_first: bool, sizes: list[int]
+) -> None:
+    outcome = {"error": 0, "error_text": "ok", "more": {"data": [{"code": "not a row"}]}}
+    message = outcome | {"data": rows} if envelope_first else {"data": rows} | outcome
+    reply = json.dumps(message, **spelling).encode()
+
+    batches, envelope = read(reply, *sizes)
+
+    assert codes_of(batches) == json.loads(reply)["data"]
+    assert json.loads(envelope) == outcome | {"data": []}
+    assert_marks_counted(batches, rows)
+
+
+@given(st.lists(st.one_of(USUAL, ANY), min_size=1, max_size=3), SPELLINGS)
+@settings(max_examples=15, deadline=None)
+def test_json_rows_survive_a_cut_at_every_byte(rows: list[dict[str, object]], spelling: dict[str, Any]) -> None:
+    reply = json.dumps({"data": rows, "error": 0}, **spelling).encode()
+
+    for sizes in every_cut(reply):
+        batches, envelope = read(reply, *sizes)
+        assert codes_of(batches) == rows
+        assert json.loads(envelope) == {"data": [], "error": 0}
+
+
+@given(st.lists(st.one_of(USUAL, ANY), min_size=1, max_size=4), SPELLINGS)
+@settings(deadline=None)
+def test_usual_batch_takes_no_block_that_it_would_change(
+    rows: list[dict[str, object]], spelling: dict[str, Any]
+) -> None:
+    block = json.dumps(rows, **spelling).encode().strip()[1:-1]
+
+    batch = usual_batch(block)
+
+    if batch is not None:
+        assert list(batch) == rows
+        assert batch.others is None
+        assert_marks_counted([batch], rows)
+
+
+@given(st.binary(max_size=30), st.integers(0, 200))
+@settings(deadline=None)
+def test_usual_batch_is_as_strict_as_the_standard_library(noise: bytes, position: int) -> None:
+    usual = b'{"code":"A","attached":"2024-04-01T14:02:05Z"},{"code":"B"}'
+    block = usual[:position] + noise + usual[position:]
+
+    if (batch := usual_batch(block)) is not None:
+        assert list(batch) == json.loads(b"[" + block + b"]")
+
+
+def test_usual_rows_are_decoded_the_fast_way() -> None:
+    # Given a reply whose rows have nothing unusual, compact or pretty
+    rows = [{"code": "A"}, {"code": "Б", "attached": "2024-04-01T14:02:05Z", "expired": "2024-04-01T14:02:05Z"}]
+    for spelling in ({"separators": (",", ":")}, {"indent": 2}):
+        block = json.dumps(rows, ensure_ascii=False, **spelling).encode().strip()[1:-1]
+        # Then the fast way takes it
+        assert usual_batch(block) is not None
+
+
+def test_lines_keep_what_altcraft_gave() -> None:
+    # Given unknown fields, and numbers whose spelling a decoder would lose
+    reply = b'{"data":[{"id": 12345678901234567890.10, "code":"A" ,\n"tags":["x", {"y": 1e2}]},{"code":"B"}],"error":0}'
+
+    batches, _ = read(reply)
+
+    lines = b"".join(batch.lines() for batch in batches)
+    assert lines == b'{"id":12345678901234567890.10,"code":"A","tags":["x",{"y":1e2}]}\n{"code":"B"}\n'
+    assert batches[0].others == [{"id": 12345678901234567890.10, "tags": ["x", {"y": 1e2}]}, {}]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"data":null,"error":0}',
+        b'{"error":0}',
+        b'{"data":[],"error":0}',
+        b'\xef\xbb\xbf{"data":[],"error":0}',
+        b'\xef\xbb\xbf  {"error":0,"d\\u0061ta":[]}',
+        b"<xml><data/><error>0</error></xml>",
+        b"<xml><data></data><error>0</error></xml>",
+        b"<xml><error>0</error></xml>",
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n<xml ><!-- <data> --><error>0</error><data />\n</xml>\n',
+        b"<xml/>",
+        b"",
+    ],
+)
+def test_a_reply_without_rows_is_all_envelope(reply: bytes) -> None:
+    for sizes in every_cut(reply):
+        batches, envelope = read(reply, *sizes)
+        assert batches == []
+        # An empty `data` may have moved
+        assert sorted(re.findall(rb"<[^>]*>|[^<>]+", envelope)) == sorted(re.findall(rb"<[^>]*>|[^<>]+", reply))
+
+
+def test_white_space_in_an_empty_list_is_no_row() -> None:
+    reply = b'{"error":0,"data":[ \n]}'
+    for sizes in every_cut(reply):
+        assert read(reply, *sizes) == ([], b'{"error":0,"data":[]}')
+
+
+BROKEN_JSON = {
+    "no code": b'{"data":[{"code":"A"},{"attached":""}],"error":0}',
+    "code is a number": b'{"data":[{"code":5}],"error":0}',
+    "code is null": b'{"data":[{"code":null}],"error":0}',
+    "record is a text": b'{"data":["A"],"error":0}',
+    "record is a list": b'{"data":[["code"]],"error":0}',
+    "double key": b'{"data":[{"code":"A","code":"B"}],"error":0}',
+    "double mark": b'{"data":[{"code":"A","attached":"2024-04-01T14:02:05Z","attached":"2024-04-01T14:02:06Z"}],"error":0}',
+    "double key, escaped": b'{"data":[{"code":"A","c\\u006fde":"B"}],"error":0}',
+    "double key inside": b'{"data":[{"code":"A","more":{"a":1,"a":2}}],"error":0}',
+    "comma at the end": b'{"data":[{"code":"A"},],"error":0}',
+    "comma at the start": b'{"data":[,{"code":"A"}],"error":0}',
+    "two commas": b'{"data":[{"code":"A"},,{"code":"B"}],"error":0}',
+    "no comma": b'{"data":[{"code":"A"}{"code":"B"}],"error":0}',
+    "not UTF-8": b'{"data":[{"code":"A","more":"\xff"}],"error":0}',
+    "not UTF-8 code": b'{"data":[{"code":"\xed\xa0\x80"}],"error":0}',
+    "NaN": b'{"data":[{"code":"A","more":NaN}],"error":0}',
+    "control character": b'{"data":[{"code":"A\x01"}],"error":0}',
+    "half a surrogate pair": b'{"data":[{"code":"\\ud800"}],"error":0}',
+    "endless number": b'{"data":[{"code":"A","more":' + b"9" * 5000 + b'}],"error":0}',
+    "nested too deeply": b'{"data":[{"code":"A","more":' + b"[" * 100_000 + b"]" * 100_000 + b'}],"error":0}',
+}
+
+
+@pytest.mark.parametrize("reply", BROKEN_JSON.values(), ids=BROKEN_JSON.keys())
+def test_broken_json_rows_are_refused_wherever_they_are_cut(reply: bytes) -> None:
+    for size in range(0, len(reply), 1 + len(reply) // 200):
+        with pytest.raises(IncoherentReply):
+            read(reply, size)
+    if len(reply) < 1000:
+        with pytest.raises(IncoherentReply):
+            read(reply, *(1,) * len(reply))
+
+
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_rows_that_end_early_are_refused_at_every_byte(kind: str) -> None:
+    whole = {
+        "json": b'{"data":[{"code":"A"},{"code":"B","attached":"2024-04-01T14:02:05Z"}],"error":0}',
+        "xml": b"<xml><data><code>A</code></data><data><code>B</code></data><error>0</error></xml>",
+    }[kind]
+    # From the first row to the last
+    begin, end = (
+        whole.index(b"{" if kind == "json" else b"<data>", 1) + 1,
+        whole.index(b'"error"' if kind == "json" else b"<error>"),
+    )
+    for size in range(begin, end - 1):
+        with pytest.raises(IncoherentReply):
+            read(whole[:size])
+
+
+def test_a_record_without_end_is_refused_before_it_fills_the_memory() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"data":[{"code":"'
+        for _ in range(10):
+            yield b"x" * (LONGEST_PIECE // 5)
+
+    with pytest.raises(IncoherentReply, match="no record ends"):
+        list(read_rows(endless()))
+
+
+# --- XML -------------------------------------------------------------------------------------------------------------
+
+XML_TEXTS = st.one_of(
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), max_size=12
+    ),
+    st.sampled_from(["&amp;", "]]>", '"', "\\", "</data><data>", "a&b<c>", "'", "Код 5", "\t", "a\nb", " "]),
+)
+XML_ROWS = st.fixed_dictionaries(
+    {"code": XML_TEXTS},
+    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*MARK_NAMES, "number", "x-y.z")},
+)
+
+
+def as_written(text: str) -> st.SearchStrategy[str]:
+    """The spellings of a text in XML."""
+    spellings = [escape(text), escape(text, {'"': "&quot;", "'": "&apos;"}), "".join(f"&#{ord(c)};" for c in text)]
+    if "]]>" not in text:
+        spellings.append(f"<![CDATA[{text}]]>")
+    return st.sampled_from(spellings)
+
+
+@st.composite
+def xml_replies(draw: st.DrawFn) -> bytes:
+    """A reply in any legal spelling: white space, comments, references, CDATA, the outcome before or behind the rows."""
+    white = draw(st.sampled_from(["", "", "\n  ", "<!-- </data> -->", " <?data </data> ?>"]))
+    rows = []
+    for row in draw(st.lists(XML_ROWS, min_size=1, max_size=5)):
+        fields = [
+            f"<{name}/>" if not text and draw(st.booleans()) else f"<{name}>{draw(as_written(text))}</{name}>"
+            for name, text in row.items()
+        ]
+        rows.append(f"<data>{white}{white.join(fields)}{white}</data>")
+    outcome = "<error>0</error><error_text>ok</error_text>"
+    children = [outcome, *rows] if draw(st.booleans()) else [*rows, outcome]
+    return f"<xml>{white}{white.join(children)}{white}</xml>".encode()
+
+
+def root_of(document: bytes) -> ElementTree.Element:
+    return ElementTree.fromstring(document)  # noqa: S314 - the test wrote it
+
+
+def xml_rows(reply: bytes) -> list[dict[str, object]]:
+    return [{field.tag: field.text or "" for field in row} for row in root_of(reply).findall("data")]
+
+
+@given(xml_replies(), st.lists(st.integers(0, 40), max_size=30))
+@settings(deadline=None)
+def test_xml_rows_are_those_of_the_standard_library(reply: bytes, sizes: list[int]) -> None:
+    batches, envelope = read(reply, *sizes)
+
+    rows = xml_rows(reply)
+    assert codes_of(batches) == rows
+    assert_marks_counted(batches, rows)
+    left = root_of(envelope)
+    assert [(child.tag, child.text) for child in left] == [("error", "0"), ("error_text", "ok")]
+
+
+@given(xml_replies())
+@settings(max_examples=15, deadline=None)
+def test_xml_rows_survive_a_cut_at_every_byte(reply: bytes) -> None:
+    rows = xml_rows(reply)
+    for sizes in every_cut(reply):
+        batches, _ = read(reply, *sizes)
+        assert codes_of(batches) == rows
+
+
+def test_unknown_and_nested_xml_fields_are_kept() -> None:
+    reply = (
+        b"<xml><data><code>00123</code><profile><id>7</id><tag>a</tag><tag>b</tag></profile></data>"
+        b"<data><code>B</code><data>inner</data><more>1</more></data ><error>0</error></xml>"
+    )
+    rows = [
+        {"code": "00123", "profile": {"id": "7", "tag": ["a", "b"]}},
+        {"code": "B", "data": "inner", "more": "1"},
+    ]
+    for sizes in every_cut(reply):
+        batches, envelope = read(reply, *sizes)
+        assert codes_of(batches) == rows
+        assert envelope == b"<xml><error>0</error></xml>"
+
+
+BROKEN_XML = {
+    "no code": b"<xml><data><code>A</code></data><data><attached/></data><error>0</error></xml>",
+    "two codes": b"<xml><data><code>A</code><code>B</code></data><error>0</error></xml>",
+    "code with elements": b"<xml><data><code><a>1</a></code></data><error>0</error></xml>",
+    "row is a text": b"<xml><data>A</data><error>0</error></xml>",
+    "wrong end tag": b"<xml><data><code>A</attached></data><data><attached>B</code></data><error>0</error></xml>",
+    "document type": b"<!DOCTYPE xml><xml><data><code>A</code></data><error>0</error></xml>",
+    "entity": b'<!DOCTYPE xml [<!ENTITY a "b">]><xml><data><code>&a;</code></data><error>0</error></xml>',
+    "unknown entity": b"<xml><data><code>&a;</code></data><error>0</error></xml>",
+    "not UTF-8": b"<xml><data><code>\xff</code></data><error>0</error></xml>",
+    "another encoding": '<?xml version="1.0" encoding="windows-1251"?><xml><data><code>Код</code></data></xml>'.encode(
+        "cp1251"
+    ),
+    "two documents": b"<xml><data><code>A</code></data><error>0</error></xml><xml><error>0</error></xml>",
+    "text behind the end": b"<xml><data><code>A</code></data><error>0</error></xml>x",
+}
+
+
+@pytest.mark.parametrize("reply", BROKEN_XML.values(), ids=BROKEN_XML.keys())
+def test_broken_xml_rows_are_refused_wherever_they_are_cut(reply: bytes) -> None:
+    for sizes in every_cut(reply):
+        with pytest.raises(IncoherentReply):
+            read(reply, *sizes)
+
+
+def test_usual_xml_rows_are_decoded_as_json_rows_are() -> None:
+    # Given the same rows in both formats
+    rows = [{"code": "A&B"}, {"code": "C", "attached": "2024-04-01T14:02:05Z"}] * 50
+    as_json = json.dumps({"data": rows, "error": 0}).encode()
+    fields = ("".join(f"<{name}>{escape(text)}</{name}>" for name, text in row.items()) for row in rows)
+    as_xml = f"<xml>{''.join(f'<data>{row}</data>' for row in fields)}<error>0</error></xml>".encode()
+    # Then the lines are the same
+    assert [batch.lines() for batch in read(as_xml)[0]] == [batch.lines() for batch in read(as_json)[0]]
+
+
+def test_numbers_of_any_size_are_handed_on() -> None:
+    batches, _ = read(b'{"data":[{"code":"A","big":1e400}],"error":0}')
+
+    assert batches[0].lines() == b'{"code":"A","big":1e400}\n'
+    assert codes_of(batches) == [{"code": "A", "big": math.inf}]
