@@ -95,5 +95,6 @@ build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_6
 	$(SAM) build --parameter-overrides Architecture=$(ARCH)
 
 .PHONY: deploy
-deploy: build ## deploy into your AWS account; the first time it asks
-	$(SAM) deploy --guided
+deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
+deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing
+	$(SAM) deploy $(or $(DEPLOY),--guided)
