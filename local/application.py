@@ -38,6 +38,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayResponse:
+    """What the API itself answers in a case such as THROTTLED. `body` is sent as it is; no status keeps API Gateway's."""
+
+    status: int | None
+    headers: dict[str, str]
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueSource:
     """A queue (its ARN) that feeds a function. `maximum_concurrency` of None sets no bound."""
 
@@ -94,11 +103,7 @@ class Application:
 
     def routes(self) -> list[Route]:
         """Return the routes of the API events of every function."""
-        required_by_default = any(
-            (self._template.properties(name).get("Auth") or {}).get("ApiKeyRequired", False)
-            for name, one in self._template.resources.items()
-            if one["Type"] == API
-        )
+        required_by_default = any((api.get("Auth") or {}).get("ApiKeyRequired", False) for api in self._apis())
         return [
             Route(
                 method=str(event["Method"]).upper(),
@@ -108,6 +113,20 @@ class Application:
             )
             for function, event in self._events({"Api"}, "Path", "Method", "Auth")
         ]
+
+    def gateway_responses(self) -> dict[str, GatewayResponse]:
+        """Return what the template has the API answer in its own name, by API Gateway's name of the case."""
+        return {
+            case: GatewayResponse(
+                status=int(written["StatusCode"]) if "StatusCode" in written else None,
+                # A static value is written in single quotes.
+                headers={name: value.strip("'") for name, value in parameters.get("Headers", {}).items()},
+                body=written.get("ResponseTemplates", {}).get("application/json"),
+            )
+            for api in self._apis()
+            for case, written in self._template.resolve(api.get("GatewayResponses") or {}).items()
+            for parameters in [written.get("ResponseParameters") or {}]
+        }
 
     def queue_sources(self) -> list[QueueSource]:
         """Return the queues that feed functions."""
@@ -132,6 +151,10 @@ class Application:
         return of_functions + [
             self._schedule(name) for name, one in self._template.resources.items() if one["Type"] == SCHEDULE
         ]
+
+    def _apis(self) -> list[dict[str, Any]]:
+        """Return the APIs' properties, unresolved."""
+        return [self._template.properties(name) for name, one in self._template.resources.items() if one["Type"] == API]
 
     def _schedule(self, logical_id: str) -> Schedule:
         written = self._template.properties(logical_id)

@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as TooSlow
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
-from local.application import Route, path_pattern
+from local.application import GatewayResponse, Route, path_pattern
 from local.aws import ACCOUNT
 from local.functions import PayloadTooLarge, Pool
 from local.http import Request, Response
@@ -32,27 +33,39 @@ _HeaderValue = str | int | float | bool
 _DROPPED = frozenset({"connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"})
 
 
-def gateway_response(status: int, message: str, kind: str) -> Response:
-    """Return an answer of API Gateway's own."""
-    body = json.dumps({"message": message}).encode()
-    return Response(status, body, [("Content-Type", "application/json"), ("x-amzn-ErrorType", kind)])
+class _Case(NamedTuple):
+    """A case in which API Gateway answers by itself, and what it says where the template says nothing else."""
+
+    name: str
+    status: int
+    message: str
+    kind: str
 
 
-TOO_LONG = gateway_response(413, "Request Too Long", "RequestTooLargeException")
-_UNKNOWN = gateway_response(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
-_FORBIDDEN = gateway_response(403, "Forbidden", "ForbiddenException")
-_BAD_GATEWAY = gateway_response(502, "Internal server error", "InternalServerErrorException")
-_TIMED_OUT = gateway_response(504, "Endpoint request timed out", "InternalServerErrorException")
+_UNKNOWN = _Case(
+    "MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token", "MissingAuthenticationTokenException"
+)
+_FORBIDDEN = _Case("INVALID_API_KEY", 403, "Forbidden", "ForbiddenException")
+_TOO_LONG = _Case("REQUEST_TOO_LARGE", 413, "Request Too Long", "RequestTooLargeException")
+# A function that failed, or answered what is no reply; it has no name of its own.
+_BAD_GATEWAY = _Case("DEFAULT_5XX", 502, "Internal server error", "InternalServerErrorException")
+_TIMED_OUT = _Case("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException")
+
+_SILENT = GatewayResponse(status=None, headers={}, body=None)
 
 
 class Gateway:
-    """The routes of one REST API as an application for `local.http.Server`; `pools` are by logical id."""
+    """The routes of one REST API as an application for `local.http.Server`; `pools` are by logical id.
+
+    `responses` are what the template has the API answer in its own name. `too_long` is one of them, for a body above the limit.
+    """
 
     def __init__(
         self,
         routes: Sequence[Route],
         pools: Mapping[str, Pool],
         api_key: str,
+        responses: Mapping[str, GatewayResponse] = MappingProxyType({}),
         integration_seconds: float = INTEGRATION_SECONDS,
     ) -> None:
         # A resource without variables is matched before one with, as API Gateway does.
@@ -60,7 +73,9 @@ class Gateway:
         self._routes = [(route, path_pattern(route.resource)) for route in ranked]
         self._pools = pools
         self._api_key = api_key
+        self._responses = responses
         self._integration_seconds = integration_seconds
+        self.too_long = self._own(_TOO_LONG)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
@@ -68,21 +83,29 @@ class Gateway:
             if route.method in {request.method, "ANY"} and (match := pattern.fullmatch(request.raw_path)):
                 break
         else:
-            return _UNKNOWN
+            return self._own(_UNKNOWN)
         if route.api_key_required and request.header("x-api-key") != self._api_key:
-            return _FORBIDDEN
+            return self._own(_FORBIDDEN)
         parameters = {name: unquote(value) for name, value in match.groupdict().items()}
         event = msgspec.json.encode(proxy_event(request, route.resource, parameters))
         try:
             result = self._pools[route.function].submit(event).result(self._integration_seconds)
         except PayloadTooLarge:
-            return TOO_LONG
+            return self.too_long
         except TooSlow:
-            return _TIMED_OUT
+            return self._own(_TIMED_OUT)
         try:
-            return _BAD_GATEWAY if result.failed else proxy_response(result.payload)
+            return self._own(_BAD_GATEWAY) if result.failed else proxy_response(result.payload)
         except ValueError:
-            return _BAD_GATEWAY
+            return self._own(_BAD_GATEWAY)
+
+    def _own(self, case: _Case) -> Response:
+        """Answer in the API's own name: as the template says of the case, or of all cases of its kind."""
+        default = self._responses.get(f"DEFAULT_{case.status // 100}XX", _SILENT)
+        written = self._responses.get(case.name, default)
+        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": case.kind, **written.headers}
+        body = written.body if written.body is not None else json.dumps({"message": case.message})
+        return Response(written.status or default.status or case.status, body.encode(), list(headers.items()))
 
 
 def proxy_event(request: Request, resource: str, parameters: Mapping[str, str]) -> dict[str, Any]:

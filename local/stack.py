@@ -11,7 +11,7 @@ from local.aws import Aws
 from local.control import Control, Ready
 from local.emulator import Emulator, Settings
 from local.functions import Functions, Pool
-from local.gateway import BODY_LIMIT, TOO_LONG, Gateway
+from local.gateway import BODY_LIMIT, Gateway
 from local.http import Server
 from local.lambda_api import LambdaApi
 from local.queues import Poller
@@ -98,9 +98,9 @@ class Stack:
         for name in application.function_ids():
             pool = Pool(application.function(name), seen, options.sandboxes, options.log)
             self.functions.pools[name] = pool
-        gateway = Gateway(application.routes(), self.functions.pools, options.api_key)
+        gateway = Gateway(application.routes(), self.functions.pools, options.api_key, application.gateway_responses())
         control = Control(gateway, self.functions, application.schedules())
-        api = Server(control, options.host, options.port, max_body=BODY_LIMIT, too_long=TOO_LONG)
+        api = Server(control, options.host, options.port, max_body=BODY_LIMIT, too_long=gateway.too_long)
         running.enter_context(api)
         for source in application.queue_sources():
             running.enter_context(self._poller(source))
