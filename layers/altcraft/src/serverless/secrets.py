@@ -1,14 +1,17 @@
-"""Secrets of Secrets Manager, cached with a lifetime, through Powertools' parameters."""
+"""Secrets of Secrets Manager, cached with a lifetime.
+
+Not by Powertools' parameters: they import boto3 and its S3 transfers, a tenth of a webhook's cold start, to cache one text.
+"""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Final
+import time
+from collections.abc import Callable
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless import aws
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
 LIFETIME_SECONDS: Final = 300
 """How long a secret is served from the cache. What refuses it calls `refresh` and need not wait."""
@@ -21,8 +24,12 @@ class SecretError(Exception):
 class Secret:
     """One secret's text, by its name or ARN."""
 
-    def __init__(self, secret_id: str) -> None:
+    def __init__(self, secret_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds that only grow."""
         self._id = secret_id
+        self._clock = clock
+        self._text = ""
+        self._fresh_until = float("-inf")
 
     def text(self) -> str:
         """The secret, from the cache where it is fresh.
@@ -30,7 +37,7 @@ class Secret:
         Raises:
             SecretError: it does not exist, may not be read, or is not text.
         """
-        return self._read(force=False)
+        return self._text if self._clock() < self._fresh_until else self.refresh()
 
     def refresh(self) -> str:
         """The secret as it is now.
@@ -38,24 +45,14 @@ class Secret:
         Raises:
             SecretError: as `text`.
         """
-        return self._read(force=True)
-
-    def _read(self, *, force: bool) -> str:
-        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
         try:
-            value = _provider().get(self._id, max_age=LIFETIME_SECONDS, force_fetch=force)
-        except GetParameterError as error:
+            secret = aws.client("secretsmanager").get_secret_value(SecretId=self._id)
+        except (ClientError, BotoCoreError) as error:
             raise SecretError(
                 f"cannot read the secret {self._id}: it must exist, have a value, and be readable by the function's role"
             ) from error
-        if not isinstance(value, str):
+        if "SecretString" not in secret:
             raise SecretError(f"the secret {self._id} is binary: store it as text")
-        return value
-
-
-@cache
-def _provider() -> SecretsProvider:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
-
-    return SecretsProvider(boto3_client=aws.client("secretsmanager"))
+        self._text = secret["SecretString"]
+        self._fresh_until = self._clock() + LIFETIME_SECONDS
+        return self._text

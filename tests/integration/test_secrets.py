@@ -1,0 +1,68 @@
+"""Reading secrets of a real Secrets Manager: what is cached, for how long, and what cannot be read."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from local.aws import Aws
+from serverless.secrets import LIFETIME_SECONDS, Secret, SecretError
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def manager(aws: Aws) -> Any:
+    return aws.client("secretsmanager")
+
+
+def _secret(manager: Any, **value: str | bytes) -> str:
+    name: str = manager.create_secret(Name=f"secret-{uuid.uuid4()}", **value)["Name"]
+    return name
+
+
+def test_given_a_secret_that_was_read_when_it_changes_then_the_cached_text_is_served_until_its_lifetime_ends(
+    manager: Any,
+) -> None:
+    name, clock = _secret(manager, SecretString="old"), Clock()
+    secret = Secret(name, clock)
+    assert secret.text() == "old"
+    manager.put_secret_value(SecretId=name, SecretString="new")
+    clock.seconds = LIFETIME_SECONDS - 1
+    assert secret.text() == "old"
+    clock.seconds = LIFETIME_SECONDS
+    assert secret.text() == "new"
+
+
+def test_given_a_fresh_secret_when_refreshed_then_it_is_read_again_and_cached_anew(manager: Any) -> None:
+    name, clock = _secret(manager, SecretString="old"), Clock()
+    secret = Secret(name, clock)
+    secret.text()
+    manager.put_secret_value(SecretId=name, SecretString="new")
+    clock.seconds = LIFETIME_SECONDS - 1
+    assert secret.refresh() == "new"
+    manager.put_secret_value(SecretId=name, SecretString="newest")
+    clock.seconds += LIFETIME_SECONDS - 1
+    assert secret.text() == "new"
+
+
+@pytest.mark.parametrize("value", [{}, {"SecretBinary": b"\x00"}], ids=["without a value", "binary"])
+def test_given_a_secret_that_holds_no_text_when_read_then_the_error_names_it(
+    manager: Any, value: dict[str, bytes]
+) -> None:
+    name = _secret(manager, **value)
+    with pytest.raises(SecretError, match=name):
+        Secret(name).text()
+
+
+def test_given_no_such_secret_when_read_then_the_error_names_it_and_the_remedy(aws: Aws) -> None:
+    with pytest.raises(SecretError, match=r"no-such-secret.*must exist"):
+        Secret("no-such-secret").text()
