@@ -37,6 +37,15 @@ class Message:
     """When the order came in, ISO 8601 in UTC."""
 
 
+def is_message(body: str) -> bool:
+    """Whether the body of an SQS message is one of ours, rather than a webhook that a platform puts into a queue itself."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(fields, dict) and {"code", "loyalty_id"} <= fields.keys()
+
+
 class ActivationQueue:
     """Sends messages, and knows that SQS can take a part of a batch."""
 

@@ -71,8 +71,12 @@ _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply
 
 
 def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    queue_name = event["Records"][0]["eventSourceARN"].rpartition(":")[2]
-    if queue_name != settings().activation_queue_url.rpartition("/")[2]:
+    from activate.activation_queue import is_message
+
+    records = event["Records"]
+    ours = settings().activation_queue_url.rpartition("/")[2] == records[0]["eventSourceARN"].rpartition(":")[2]
+    # A batch of another stack's queue, or a sample event, is known by its messages.
+    if not ours and not any(is_message(record["body"]) for record in records):
         return _intake().receive_messages(event)
     _redemptions().invocation(context)
     return _worker().work(event, context)
