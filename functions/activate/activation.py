@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
 from altcraft.token import UnusableToken
@@ -110,13 +110,28 @@ class Result:
     first_order: str | None = None
 
 
+Reason = Literal[
+    "token_refused",
+    "token_unreadable",
+    "altcraft_unreachable",
+    "altcraft_incoherent",
+    "unsettled",
+    "in_progress",
+    "table_unavailable",
+]
+"""Why an activation has no outcome yet; the API tells it, and a metric counts it."""
+
+QueueReason = Literal["out_of_time", "altcraft_down"]
+"""Why the queue's worker did not even ask."""
+
+
 class TryAgain(Exception):
     """The activation has no outcome yet; the same request is safe and may succeed later.
 
-    `reason` is one word of a closed set. `altcraft_down` says that the next request would fare no better.
+    `altcraft_down` says that the next request would fare no better.
     """
 
-    def __init__(self, reason: str, message: str, *, altcraft_down: bool = False) -> None:
+    def __init__(self, reason: Reason | QueueReason, message: str, *, altcraft_down: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.altcraft_down = altcraft_down
@@ -158,7 +173,7 @@ class Activator:
         except (SecretError, UnusableToken) as error:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
         except AltcraftError as error:
-            reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
+            reason: Reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
             raise TryAgain(reason, str(error), altcraft_down=True) from error
 
     def _settle(self, redemption: Redemption, since: datetime, *, tried_before: bool) -> Result:

@@ -16,34 +16,36 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS: Final = 30
 
 
-class _Telling(NamedTuple):
+class Telling(NamedTuple):
+    """How an outcome other than `activated` is told: a problem's status, title and detail."""
+
     status: HTTPStatus
     title: str
     remedy: str
 
 
-_TELLINGS: Final[dict[Outcome, _Telling]] = {
-    Outcome.ALREADY_ACTIVATED: _Telling(
+TELLINGS: Final[dict[Outcome, Telling]] = {
+    Outcome.ALREADY_ACTIVATED: Telling(
         HTTPStatus.CONFLICT,
         "The code is already used",
         "It was activated before, by another order or by hand. Do not grant it again.",
     ),
-    Outcome.NOT_ATTACHED: _Telling(
+    Outcome.NOT_ATTACHED: Telling(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The code is not attached to a profile",
         "Altcraft activates only attached codes. Attach it to the customer's profile, then ask again.",
     ),
-    Outcome.EXPIRED: _Telling(
+    Outcome.EXPIRED: Telling(
         HTTPStatus.GONE,
         "The code has expired",
         "Set a later expire_date in Altcraft if it is still to count, then ask again.",
     ),
-    Outcome.NOT_FOUND: _Telling(
+    Outcome.NOT_FOUND: Telling(
         HTTPStatus.NOT_FOUND,
         "Altcraft knows no such code",
         "Check the code, its case, and that loyalty_id is the program it belongs to.",
     ),
-    Outcome.REJECTED: _Telling(
+    Outcome.REJECTED: Telling(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Altcraft refused the code",
         "The code is attached, unused and not expired as far as Altcraft says; its own words are beside this.",
@@ -108,7 +110,7 @@ def _message(redemption: Redemption, result: Result) -> dict[str, object]:
 
 
 def _problem(redemption: Redemption, result: Result) -> Problem:
-    telling = _TELLINGS[result.outcome]
+    telling = TELLINGS[result.outcome]
     return Problem(
         telling.status,
         result.outcome,
