@@ -1,4 +1,4 @@
-"""Shops' deliveries through the gateway, the queue and the worker, to Altcraft; and every sample event of a delivery."""
+"""Shops' deliveries through the gateway, the queue and the worker, to Altcraft."""
 
 import base64
 import hashlib
@@ -7,16 +7,13 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
-import boto3
 import pytest
 import requests
 
 from activate.sources import parse
-from local.aws import REGION
 from local.emulator import Emulator
-from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES, events, spelled
+from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
 from local.signing import sign
 from local.stack import Stack
 from tests.e2e.conftest import Api, problem
@@ -71,19 +68,21 @@ def test_given_a_paid_order_delivered_twice_then_each_code_is_activated_once(api
     assert activated_once(altcraft, 5, *codes, last)
 
 
-@pytest.mark.parametrize("body", [b"\x00\xff\xfe\r\n {", '{"Ключ": "🎁"} '.encode(), b"{}", b"x" * 100_000])
-def test_given_signed_bytes_of_any_kind_then_they_survive_the_gateway_exactly(
-    api: Api, stack: Stack, body: bytes
-) -> None:
+BODIES = [b"\x00\xff\xfe\r\n {", b"x" * 100_000, b'{"id": 1,\r\n']
+
+
+@pytest.mark.parametrize("body", [*BODIES, '{"Ключ": "🎁"} '.encode(), b"{}", b"null\n"])
+def test_given_signed_bytes_of_any_kind_then_they_survive_the_gateway_exactly(api: Api, body: bytes) -> None:
     assert shopify(api, body).status_code == 200
-    assert shopify(api, body + b"\n", "another").status_code == 401
-    if body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}"):
-        return
+
+
+def test_given_signed_bytes_that_cannot_be_read_then_they_are_kept_exactly(api: Api, stack: Stack) -> None:
+    for body in BODIES:
+        assert shopify(api, body).json() == {"accepted": 0}
     s3 = stack.aws.client("s3")
     listed = s3.list_objects_v2(Bucket=stack.ready.export_bucket, Prefix="quarantine/eu-shop/")["Contents"]
-    assert body in [
-        s3.get_object(Bucket=stack.ready.export_bucket, Key=found["Key"])["Body"].read() for found in listed
-    ]
+    kept = [s3.get_object(Bucket=stack.ready.export_bucket, Key=found["Key"])["Body"].read() for found in listed]
+    assert set(BODIES) <= set(kept)
 
 
 def test_given_a_forged_delivery_then_401(api: Api) -> None:
@@ -116,46 +115,3 @@ def test_given_each_platforms_body_signed_now_then_it_is_accepted(api: Api, name
     response = deliver(api, name, delivery.body, delivery.headers, query)
     assert response.status_code == 200
     assert response.json()["accepted"] >= 1
-
-
-class TestSampleEvents:
-    @staticmethod
-    def invoke(stack: Stack, event: Mapping[str, Any]) -> Any:
-        client = boto3.client(
-            "lambda",
-            endpoint_url=stack.ready.lambda_endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
-        with client.invoke(FunctionName=stack.ready.functions["ActivateFunction"], Payload=json.dumps(event).encode())[
-            "Payload"
-        ] as payload:
-            answer = json.loads(payload.read())
-        client.close()
-        return answer
-
-    def test_given_the_committed_events_then_they_are_what_the_script_writes(self) -> None:
-        assert {file: (EVENTS / file).read_text() for file in events()} == {
-            file: spelled(event) for file, event in events().items()
-        }
-
-    @pytest.mark.parametrize("file", sorted(DELIVERIES))
-    def test_given_a_platforms_sample_then_its_codes_are_accepted(self, stack: Stack, file: str) -> None:
-        answer = self.invoke(stack, json.loads((EVENTS / file).read_text()))
-        assert answer["statusCode"] == 200
-        assert json.loads(answer["body"])["accepted"] >= 1
-
-    def test_given_the_sample_of_a_partner_event_then_its_code_is_accepted(self, stack: Stack) -> None:
-        assert self.invoke(stack, json.loads((EVENTS / "eventbridge-shopify.json").read_text())) == {"accepted": 1}
-
-    def test_given_the_sample_of_saleors_queue_then_nothing_of_it_comes_back(self, stack: Stack) -> None:
-        assert self.invoke(stack, json.loads((EVENTS / "saleor-sqs.json").read_text())) == {"batchItemFailures": []}
-
-    def test_given_the_sample_of_a_queue_batch_then_its_codes_are_activated(
-        self, stack: Stack, altcraft: Emulator
-    ) -> None:
-        altcraft.programs.add(5, "Code-1", "Code-2", attached=True)
-        event = json.loads((EVENTS / "queue-batch.json").read_text())
-        assert self.invoke(stack, event) == {"batchItemFailures": []}
-        assert activated_once(altcraft, 5, "Code-1", "Code-2")
