@@ -105,7 +105,9 @@ class Template:
         if isinstance(node, Mapping):
             if len(node) == 1:
                 (name, argument), *_ = node.items()
-                if intrinsic := self._INTRINSICS.get(name):
+                # A policy's statement has a Condition too, which is no name.
+                named = name != "Condition" or isinstance(argument, str)
+                if named and (intrinsic := self._INTRINSICS.get(name)):
                     return intrinsic(self, argument)
                 if str(name).startswith("Fn::"):
                     raise TemplateError(f"{name} is not understood here")
