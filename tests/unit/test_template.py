@@ -1,0 +1,287 @@
+"""What template.yaml makes of each set of parameters: shape, safety of data, and agreement with the code."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from activate.settings import Settings as ActivateSettings
+from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from local.template import Template
+from tests.unit.synthesis import EVERYTHING, LEAST, as_list, document, synthesise
+
+both = pytest.mark.parametrize("parameters", [LEAST, EVERYTHING], ids=["least", "everything"])
+
+DATA = {
+    "AWS::DynamoDB::Table",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+    "AWS::SecretsManager::Secret",
+}
+
+
+@both
+def test_given_a_function_then_it_is_told_every_setting_it_reads_and_no_other(parameters: Mapping[str, str]) -> None:
+    variables = synthesise(parameters).of("AWS::Lambda::Function")["ActivateFunction"]["Environment"]["Variables"]
+
+    told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
+
+    assert told == {field.name for field in dataclasses.fields(ActivateSettings)}
+
+
+@both
+def test_given_the_routes_then_only_the_promocodes_want_a_key(parameters: Mapping[str, str]) -> None:
+    body = synthesise(parameters).of("AWS::ApiGateway::RestApi")["Api"]["Body"]
+
+    keyed = {
+        (method, path): "security" in operation
+        for path, methods in body["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert keyed == {
+        ("post", "/promocodes/activate"): True,
+        ("post", "/promocodes/export_all"): True,
+        ("get", "/promocodes/exports/{export_id}"): True,
+        ("post", "/webhooks/{source}"): False,
+        ("get", "/webhooks/{source}"): False,
+    }
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+
+
+def test_given_what_the_api_refuses_by_itself_then_it_is_told_as_a_problem() -> None:
+    body = synthesise(LEAST).of("AWS::ApiGateway::RestApi")["Api"]["Body"]
+
+    for case, response in body["x-amazon-apigateway-gateway-responses"].items():
+        problem = json.loads(response["responseTemplates"]["application/json"])
+        assert problem.keys() == {"type", "title", "status", "detail", "retryable"}, case
+        assert str(problem["status"]) == response["statusCode"]
+        assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+
+
+def test_given_a_day_of_failures_then_the_queue_gives_a_message_up_long_after_the_worker_does() -> None:
+    queue = synthesise(LEAST).of("AWS::SQS::Queue")["ActivationQueue"]
+    age, tries = 0, 1
+    while age < PATIENCE_SECONDS:
+        age += pause(age)
+        tries += 1
+
+    assert tries * 1.5 < queue["RedrivePolicy"]["maxReceiveCount"]
+    assert queue["MessageRetentionPeriod"] > PATIENCE_SECONDS + LONGEST_PAUSE_SECONDS
+
+
+@both
+def test_given_a_queue_that_feeds_a_function_then_it_hides_a_message_for_six_runs(
+    parameters: Mapping[str, str],
+) -> None:
+    stack = synthesise(parameters)
+    queues = stack.of("AWS::SQS::Queue")
+    timeout = stack.of("AWS::Lambda::Function")["ActivateFunction"]["Timeout"]
+    mappings = stack.of("AWS::Lambda::EventSourceMapping")
+
+    assert len(mappings) == (2 if parameters is EVERYTHING else 1)
+    for mapping in mappings.values():
+        assert queues[mapping["EventSourceArn"].removeprefix("arn:")]["VisibilityTimeout"] >= 6 * timeout
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_given_the_dead_letter_queue_then_only_the_activation_queue_may_fill_it() -> None:
+    queues = synthesise(LEAST).of("AWS::SQS::Queue")
+
+    (source,) = queues["DeadLetterQueue"]["RedriveAllowPolicy"]["sourceQueueArns"]
+
+    assert source.rpartition(":")[2] == queues["ActivationQueue"]["QueueName"]
+
+
+@both
+def test_given_data_then_it_outlives_the_stack(parameters: Mapping[str, str]) -> None:
+    for name, resource in synthesise(parameters).resources.items():
+        if resource["Type"] in DATA:
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+
+
+@both
+def test_given_queues_and_bucket_then_nothing_reaches_them_without_tls(parameters: Mapping[str, str]) -> None:
+    stack = synthesise(parameters)
+    policies = [
+        policy["PolicyDocument"]
+        for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy")
+        for policy in stack.of(kind).values()
+    ]
+    guarded = {
+        resource
+        for policy in policies
+        for statement in policy["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == "*"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for resource in as_list(statement["Resource"])
+    }
+
+    assert guarded == {f"arn:{queue}" for queue in stack.of("AWS::SQS::Queue")} | {
+        "arn:ExportBucket",
+        "arn:ExportBucket/*",
+    }
+
+
+def test_given_a_key_then_everything_that_is_kept_is_under_it() -> None:
+    stack = synthesise(EVERYTHING)
+    key = EVERYTHING["KmsKeyArn"]
+
+    for name, resource in stack.resources.items():
+        if resource["Type"] in DATA | {"AWS::SNS::Topic", "AWS::Lambda::Function", "AWS::Athena::WorkGroup"}:
+            assert key in json.dumps(resource["Properties"]), name
+
+
+@both
+def test_given_the_bucket_then_it_is_private_and_cleans_up_after_itself(parameters: Mapping[str, str]) -> None:
+    bucket = synthesise(parameters).of("AWS::S3::Bucket")["ExportBucket"]
+    prefix = parameters.get("ExportPrefix", "")
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rules["half-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert "Prefix" not in rules["half-uploads"]
+    assert rules["quarantine"]["Prefix"] == f"{prefix}quarantine/"
+    assert ("exports" in rules) == (parameters is EVERYTHING)
+
+
+def test_given_the_table_then_it_forgets_by_itself_and_can_be_restored() -> None:
+    table = synthesise(LEAST).of("AWS::DynamoDB::Table")["RedemptionsTable"]
+
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def test_given_no_parameters_but_the_address_then_no_optional_part_is_made() -> None:
+    kinds = {resource["Type"] for resource in synthesise(LEAST).resources.values()}
+
+    assert not kinds & {
+        "AWS::Athena::WorkGroup",
+        "AWS::CodeDeploy::DeploymentGroup",
+        "AWS::Events::Rule",
+        "AWS::Glue::Table",
+        "AWS::SNS::Subscription",
+        "AWS::Scheduler::Schedule",
+        "AWS::WAFv2::WebACLAssociation",
+    }
+
+
+def test_given_loyalty_ids_then_the_schedule_sends_them_with_the_time_it_was_due() -> None:
+    target = synthesise(EVERYTHING).of("AWS::Scheduler::Schedule")["ExportScheduleEntry"]["Target"]
+
+    assert json.loads(target["Input"]) == {
+        "loyalty_ids": [5, 6],
+        "output_format": "jsonl",
+        "scheduled_at": "<aws.scheduler.scheduled-time>",
+    }
+    assert target["Arn"] == "arn:ExportAllFunction"
+
+
+def test_given_analytics_then_the_table_reads_where_the_exports_lie() -> None:
+    table = synthesise(EVERYTHING).of("AWS::Glue::Table")["ExportTable"]["TableInput"]
+
+    assert table["Parameters"]["storage.location.template"] == (
+        "s3://ExportBucket/crm/promocodes/loyalty_id=${loyalty_id}/dt=${dt}/"
+    )
+    assert table["Parameters"]["projection.loyalty_id.values"] == "5,6"
+
+
+def test_given_an_operators_secret_then_none_is_made_and_the_functions_are_told_of_it() -> None:
+    stack = synthesise(EVERYTHING)
+
+    assert stack.of("AWS::SecretsManager::Secret").keys() == {"SourcesSecret"}
+    for function in stack.of("AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["ALTCRAFT_SECRET_ID"] == EVERYTHING["AltcraftSecretArn"]
+
+
+def test_given_a_secret_of_the_stack_then_it_begins_without_a_token() -> None:
+    secrets = synthesise(LEAST).of("AWS::SecretsManager::Secret")
+
+    assert not secrets["AltcraftSecret"].keys() & {"SecretString", "GenerateSecretString"}
+    assert json.loads(secrets["SourcesSecret"]["SecretString"]) == {}
+
+
+def test_given_a_new_layer_then_the_alias_moves_to_a_new_version() -> None:
+    before, after = (
+        synthesise(LEAST, layer).of("AWS::Lambda::Version") for layer in ("s3://bucket/1", "s3://bucket/2")
+    )
+
+    assert len(before) == len(after) == 1
+    assert before.keys() != after.keys()
+
+
+def test_given_a_gradual_rollout_then_alarms_turn_it_back() -> None:
+    stack = synthesise(EVERYTHING)
+    (group,) = stack.of("AWS::CodeDeploy::DeploymentGroup").values()
+
+    watched = {alarm["Name"] for alarm in group["AlarmConfiguration"]["Alarms"]}
+
+    assert watched == {"ActivateErrorsAlarm", "WebhookLatencyAlarm"}
+    assert watched <= stack.of("AWS::CloudWatch::Alarm").keys()
+
+
+# --- parameters and rules ---------------------------------------------------------------------------------------------
+
+
+def _violations(parameters: Mapping[str, str]) -> list[str]:
+    """The rules that these parameters break, in their own words, as CloudFormation would tell them."""
+    written = document()
+    resolve = Template(written, parameters, lambda name, attribute: name).resolve
+    return [
+        assertion["AssertDescription"]
+        for rule in written["Rules"].values()
+        if resolve(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not resolve(assertion["Assert"])
+    ]
+
+
+@both
+def test_given_parameters_that_agree_then_no_rule_is_broken(parameters: Mapping[str, str]) -> None:
+    assert not _violations(parameters)
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "named"),
+    [
+        ({"OutputFormat": "parquet"}, "ParquetLayerArn"),
+        ({"Analytics": "true"}, "LoyaltyIds"),
+        ({"Analytics": "true", "LoyaltyIds": "5", "OutputFormat": "csv"}, "OutputFormat"),
+        ({"SubnetIds": "subnet-0a"}, "SecurityGroupIds"),
+        ({"SecurityGroupIds": "sg-0a"}, "SubnetIds"),
+        ({"LoyaltyIds": "5", "ExportReservedConcurrency": "0"}, "ExportScheduleState"),
+    ],
+)
+def test_given_parameters_that_contradict_then_a_rule_names_the_remedy(
+    contradiction: dict[str, str], named: str
+) -> None:
+    (violation,) = _violations(LEAST | contradiction)
+
+    assert named in violation
+
+
+def test_given_a_parameter_then_it_is_explained_and_stands_in_one_group() -> None:
+    written = document()
+    groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    grouped = [parameter for group in groups for parameter in group["Parameters"]]
+
+    assert sorted(grouped) == sorted(written["Parameters"])
+    assert all(parameter["Description"].endswith(".") for parameter in written["Parameters"].values())
+
+
+def test_given_a_suppressed_check_then_its_reason_is_given() -> None:
+    suppressions: list[dict[str, Any]] = [
+        suppression
+        for resource in document()["Resources"].values()
+        for suppression in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+
+    assert suppressions
+    assert all(len(suppression["comment"]) > len("by parameter") for suppression in suppressions)
