@@ -98,3 +98,8 @@ build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_6
 deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
 deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing
 	$(SAM) deploy $(or $(DEPLOY),--guided)
+
+.PHONY: sources
+sources: $(VENV)/local.stamp ## check webhook sources and upload them: FILE=sources.json, and STACK=name or LOCAL=the embedded stack's api_url
+	@test -n "$(FILE)" || { echo "Name the document of sources: make sources FILE=sources.json"; exit 1; }
+	@$(BIN)/python -m local.sources $(FILE) $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))

@@ -1,0 +1,118 @@
+"""The command that checks and uploads sources, against Secrets Manager over HTTP."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activate.presets import PRESETS
+from local.aws import Aws
+from local.http import Response, Server
+from local.sample_events import SOURCES
+from local.sources import PASTE, Target, Unusable, checked, instructions, main
+
+GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["hush-hush"], "loyalty_id": 5}
+
+
+@pytest.fixture
+def secret(aws: Aws) -> str:
+    name = f"sources-{uuid.uuid4()}"
+    aws.client("secretsmanager").create_secret(Name=name, SecretString="{}")
+    return name
+
+
+@pytest.fixture
+def stored(aws: Aws, secret: str) -> Any:
+    return lambda: aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+
+
+def run(file: Path, aws: Aws, secret: str) -> int:
+    """Run the command against a stand-in for the embedded stack's own door."""
+    ready = {"aws_endpoint_url": aws.endpoint_url, "sources_secret_id": secret, "api_url": "http://127.0.0.1:3000"}
+    with Server(lambda _: Response(200, json.dumps(ready).encode())) as server:
+        return main([str(file), "--local", server.url])
+
+
+def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
+    aws: Aws, secret: str, stored: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(SOURCES, aws, secret) == 0
+    assert stored() == SOURCES.read_text()
+    out = capsys.readouterr().out
+    for name, settings in json.loads(SOURCES.read_text()).items():
+        assert f"http://127.0.0.1:3000/webhooks/{name}" in out
+        assert not [value for value in settings["secrets"] if value in out]
+    assert "/webhooks/tilda?token=SECRET" in out
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not an object"),
+        (json.dumps({"shop": {**GOOD, "loyalty_id": "5"}}), "source shop, setting loyalty_id: write a whole number"),
+        (json.dumps({"my shop": GOOD}), "source my shop, write a name"),
+        ('{"shop": {}, "shop": {}}', "shop: comes twice"),
+        (json.dumps({"shop": {**GOOD, "secrets": ["x" * 70_000]}}), "a secret holds 65536"),
+    ],
+)
+def test_given_a_bad_document_then_the_fault_is_told_and_nothing_is_uploaded(
+    aws: Aws, secret: str, stored: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str, told: str
+) -> None:
+    file = tmp_path / "sources.json"
+    file.write_text(document)
+    assert run(file, aws, secret) == 1
+    assert told in capsys.readouterr().err
+    assert stored() == "{}"
+
+
+def test_given_several_faults_then_each_has_a_line(tmp_path: Path) -> None:
+    document = {"a": {**GOOD, "case": "?", "paid": "("}, "b": {**GOOD, "secrets": "hush-hush"}, "c": GOOD}
+    with pytest.raises(Unusable) as raised:
+        checked(json.dumps(document))
+    lines = str(raised.value).splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "source a, setting case",
+        "source a, setting paid",
+        "source b, setting secrets",
+    ]
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_given_no_readable_file_then_that_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    file = tmp_path / "sources.json"
+    if content:
+        file.write_bytes(content)
+    assert main([str(file)]) == 1
+    assert str(file) in capsys.readouterr().err
+
+
+def test_given_no_stack_runs_then_the_remedy_is_told(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    with Server(lambda _: Response(200, b"not a stack")) as server:
+        assert main([str(SOURCES), "--local", server.url]) == 1
+    assert main([str(SOURCES), "--local", server.url]) == 1
+    assert capsys.readouterr().err.count("start it with make local") == 2
+
+
+def test_given_a_secret_that_is_not_there_then_that_is_told(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(SOURCES, aws, "nowhere") == 1
+    assert "was not uploaded" in capsys.readouterr().err
+
+
+def test_given_a_source_of_events_alone_then_no_address_is_printed(aws: Aws) -> None:
+    document = json.dumps(
+        {"bus": {"platform": "shopify", "event_source": "aws.partner/shopify.com/1/x", "loyalty_id": 5}}
+    )
+    target = Target(aws.client("secretsmanager"), "id", "https://api.example.com/webhooks/")
+    told = instructions(document, checked(document), target)
+    assert "https://" not in told
+    assert "aws.partner/shopify.com/1/x" in told
+
+
+def test_given_every_platform_then_it_is_said_where_to_paste() -> None:
+    assert set(PASTE) == set(PRESETS)
