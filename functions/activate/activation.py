@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 255
 """Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
 
-_MAX_LOYALTY_ID: Final = 2**63 - 1
+MAX_LOYALTY_ID: Final = 2**63 - 1
 
 _TARIFF_LIMIT: Final = 402
 """Documented: says nothing about the code."""
@@ -85,7 +85,7 @@ def _order_id(value: object) -> str:
 def _loyalty_id(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MAX_LOYALTY_ID:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_LOYALTY_ID:
         raise InvalidField("loyalty_id", "is required, as the positive whole number of the loyalty program, such as 5")
     return value
 
