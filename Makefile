@@ -85,6 +85,10 @@ lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(SAM) validate --lint --region eu-west-1
 	$(CHECKOV) --config-file .checkov.yaml
 
+.PHONY: docs
+docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
+	$(BIN)/python -m local.configuration > docs/configuration.md
+
 # --- building and deploying ------------------------------------------------------------------------------------------
 
 # The processor of the functions, and so of the layer's wheels.

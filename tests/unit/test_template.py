@@ -9,8 +9,9 @@ import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from local import configuration
 from local.template import Template
-from tests.unit.synthesis import EVERYTHING, LEAST, as_list, document, synthesise
+from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
 
 both = pytest.mark.parametrize("parameters", [LEAST, EVERYTHING], ids=["least", "everything"])
 
@@ -274,6 +275,12 @@ def test_given_a_parameter_then_it_is_explained_and_stands_in_one_group() -> Non
 
     assert sorted(grouped) == sorted(written["Parameters"])
     assert all(parameter["Description"].endswith(".") for parameter in written["Parameters"].values())
+
+
+def test_given_the_template_then_its_page_says_the_same() -> None:
+    written = (TEMPLATE.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    assert written == configuration.page(), "run `make docs`"
 
 
 def test_given_a_suppressed_check_then_its_reason_is_given() -> None:
