@@ -44,6 +44,21 @@ lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
 
+# --- on a laptop ----------------------------------------------------------------------------------------------------
+
+.PHONY: demo local webhook schedule
+demo: $(VENV)/local.stamp ## show the whole system at work, in half a minute
+	@$(BIN)/python -m local.demo
+
+local: $(VENV)/local.stamp ## run the embedded stack until Ctrl-C; PORT=3000, and what else local/__main__.py names
+	@exec $(BIN)/python -m local
+
+webhook: $(VENV)/local.stamp ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json, URL=... SOURCES=... for a deployed API
+	@$(BIN)/python -m local.webhook
+
+schedule: $(VENV)/local.stamp ## fire the schedules of the running stack, as if their time had come
+	@$(BIN)/python -m local.fire
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 include lambda.mk

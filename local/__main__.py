@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from local.example import seed
+from local.running import DEFAULT_PORT
 from local.stack import Options, Stack
 from local.template import TemplateError
-
-DEFAULT_PORT = "3000"
 
 
 class Unusable(Exception):

@@ -9,8 +9,8 @@ from local.application import Schedule
 from local.functions import Functions
 
 
-def fire(schedule: Schedule, functions: Functions, moment: datetime | None = None) -> str:
-    """Fire a schedule as of `moment` (default: now) and return the invocation's request id."""
-    at = (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = schedule.input.replace("<aws.scheduler.scheduled-time>", at)
+def fire(schedule: Schedule, functions: Functions) -> str:
+    """Fire a schedule as if now were its time, and return the invocation's request id."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = schedule.input.replace("<aws.scheduler.scheduled-time>", now)
     return functions.invoke_later(functions.pools[schedule.function], event.encode())
