@@ -1,0 +1,43 @@
+"""The guides of the platforms: there is one for each, and every document of sources in them can be used."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from activate.presets import PRESETS
+from activate.sources import parse
+
+GUIDES = Path(__file__).parents[2] / "docs" / "webhooks"
+DOCUMENTS = [
+    pytest.param(json.loads(block), id=f"{guide.name}-{number}")
+    for guide in sorted(GUIDES.glob("*.md"))
+    for number, block in enumerate(re.findall(r"```json\n(.*?)```", guide.read_text(), re.DOTALL))
+]
+
+
+def test_given_a_preset_then_it_has_a_guide_that_the_index_names() -> None:
+    index = (GUIDES / "README.md").read_text()
+    for platform in PRESETS:
+        assert (GUIDES / f"{platform}.md").exists()
+        assert f"({platform}.md)" in index
+        assert f"`{platform}`" in index
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_given_a_document_in_a_guide_then_it_can_be_used(document: dict[str, dict[str, object]]) -> None:
+    text = json.dumps(document).replace("whsec_...", "whsec_c2VjcmV0")
+    assert {name: str(fault) for name, fault in parse(text).faults.items()} == {}
+
+
+@pytest.mark.parametrize("guide", [path.name for path in sorted(GUIDES.glob("*.md"))])
+def test_given_a_link_in_a_guide_then_it_leads_somewhere(guide: str) -> None:
+    for target, anchor in re.findall(
+        r"\]\(([a-z0-9-]*(?:README)?(?:\.md)?)(#[a-z-]+)?\)", (GUIDES / guide).read_text()
+    ):
+        page = (GUIDES / (target or guide)).read_text()
+        headings = {
+            "#" + re.sub(r"[^a-z -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in page.splitlines()
+        }
+        assert not anchor or anchor in headings
