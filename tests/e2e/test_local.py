@@ -1,0 +1,227 @@
+"""`make local` as a process: what it prints, how it stops, what it refuses; and the tools beside it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+
+from local.aws import CREDENTIALS, REGION
+from local.emulator import Emulator, Settings
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.e2e.conftest import EVENTS
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+# What DESIGN names; more may be there.
+CONTRACT = {
+    "api_url",
+    "aws_endpoint_url",
+    "altcraft_url",
+    "api_key",
+    "export_bucket",
+    "activation_queue_url",
+    "dead_letter_queue_url",
+}
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `python -m local` with these variables, on a free port unless PORT says otherwise."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(**variables: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, "PORT": "0", **variables}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """The one line of a stack that serves."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("ready "), process.stderr and process.stderr.read()
+    where: dict[str, Any] = json.loads(line.removeprefix("ready "))
+    return where
+
+
+def children(pid: int) -> list[int]:
+    """The processes under this one, by Linux's own account."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended as we looked
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs; one that has ended but was not yet waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def activate(where: dict[str, Any], code: str) -> requests.Response:
+    body = {"code": code, "loyalty_id": 5}
+    return requests.post(
+        f"{where['api_url']}/promocodes/activate", json=body, headers={"x-api-key": where["api_key"]}, timeout=30
+    )
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in Linux's /proc")
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_in_one_line_serves_and_stops_when_told(start: Start, number: signal.Signals) -> None:
+    process = start()
+    where = ready(process)
+    assert where.keys() >= CONTRACT
+    assert activate(where, "Code-1").json()["outcome"] == "activated"
+    pids = children(process.pid)
+    assert len(pids) >= 2  # moto and one sandbox
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "")
+    assert not any(map(alive, pids))
+
+
+@needs_proc
+def test_nothing_outlives_a_stack_that_was_killed(start: Start) -> None:
+    process = start()
+    assert activate(ready(process), "Code-1").ok
+    pids = children(process.pid)
+    assert len(pids) >= 2
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(map(alive, pids)))
+
+
+def test_the_queue_and_bucket_it_names_are_there(start: Start) -> None:
+    where = ready(start())
+    given = {
+        "endpoint_url": where["aws_endpoint_url"],
+        "region_name": REGION,
+        "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+    sqs, s3 = boto3.client("sqs", **given), boto3.client("s3", **given)
+    names = ["VisibilityTimeout", "RedrivePolicy"]
+    queue = sqs.get_queue_attributes(QueueUrl=where["activation_queue_url"], AttributeNames=names)["Attributes"]
+    dead = sqs.get_queue_attributes(QueueUrl=where["dead_letter_queue_url"], AttributeNames=["QueueArn"])["Attributes"]
+    assert int(queue["VisibilityTimeout"]) >= 6 * 60
+    assert json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"] == dead["QueueArn"]
+    assert s3.head_bucket(Bucket=where["export_bucket"])["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+@pytest.mark.parametrize("wire", ["json", "xml"])
+def test_it_speaks_to_the_altcraft_it_is_given(start: Start, tmp_path: Path, wire: str) -> None:
+    # Given an Altcraft of the operator's own, with its token, and a source that only the operator has
+    sources = tmp_path / "sources.json"
+    sources.write_text('{"mine": {"platform": "shopify", "secrets": ["s"], "loyalty_id": 5}}')
+    with Emulator(Settings(tokens=frozenset({"of-the-operator"}))) as altcraft:
+        altcraft.programs.add(5, "MINE-1", attached=True)
+        where = ready(
+            start(ALTCRAFT_URL=altcraft.url, ALTCRAFT_TOKEN="of-the-operator", ALTCRAFT_WIRE=wire, SOURCES=str(sources))
+        )
+        # When a code is activated, then it is that Altcraft's, and the sources are those of the file
+        assert activate(where, "MINE-1").status_code == 200
+        assert altcraft.programs.activations[5, "MINE-1"] == 1
+        assert where["altcraft_url"] == altcraft.url
+    assert requests.post(f"{where['api_url']}/webhooks/mine", b"{}", timeout=30).status_code == 401
+    assert requests.post(f"{where['api_url']}/webhooks/eu-shop", b"{}", timeout=30).status_code == 404
+
+
+def test_a_port_that_is_taken_is_named(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(PORT=str(port))
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err == f"port {port} is taken: choose another one, for example `make local PORT={port + 1}`\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PORT", "http", "PORT must be a number"),
+        ("PORT", "65536", "PORT must be a number"),
+        ("ALTCRAFT_WIRE", "yaml", "ALTCRAFT_WIRE must be json or xml"),
+        ("SOURCES", "/nowhere/sources.json", "SOURCES must name a JSON file"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(start: Start, variable: str, value: str, message: str) -> None:
+    process = start(**{variable: value})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith(message)
+
+
+# --- the tools beside it -------------------------------------------------------------------------------------------------
+
+
+def tool(name: str, stack: Stack, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "URL": stack.ready.api_url, **variables}
+    return subprocess.run(
+        [sys.executable, "-m", f"local.{name}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("source", json.loads((EVENTS / "sources.json").read_text()))
+def test_the_webhook_tool_delivers_the_sample_of_any_source(stack: Stack, altcraft: Emulator, source: str) -> None:
+    sent = tool("webhook", stack, SOURCE=source)
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert sent.stdout.startswith('200 {"accepted":')
+    assert '"accepted":0' not in sent.stdout
+
+
+def test_the_webhook_tool_signs_by_a_file_of_sources(stack: Stack, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.json"
+    sources.write_text('{"eu-shop": {"platform": "shopify", "secrets": ["not the shops"], "loyalty_id": 5}}')
+    sent = tool("webhook", stack, SOURCE="eu-shop", SOURCES=str(sources))
+    assert sent.returncode == 1
+    assert sent.stdout.startswith("401 ")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "SOURCE must name one of the document's sources, not ''"),
+        ({"SOURCE": "eu-shop", "FILE": "/nowhere/order.json"}, "FILE must name a file that can be read"),
+        ({"SOURCE": "eu-shop", "FILE": "order.pdf"}, "FILE must end in .json, .xml, .form"),
+        ({"SOURCE": "eu-shop", "URL": "http://127.0.0.1:9"}, "no `make local` answers at http://127.0.0.1:9"),
+    ],
+)
+def test_the_webhook_tool_names_what_is_missing(stack: Stack, variables: dict[str, str], message: str) -> None:
+    sent = tool("webhook", stack, **variables)
+    assert sent.returncode == 1
+    assert sent.stderr.startswith(message)
