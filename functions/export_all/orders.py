@@ -1,0 +1,133 @@
+"""What is to be exported, and under which id: read from what callers send, and refused with the field and the remedy."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, get_args
+
+OutputFormat = Literal["jsonl", "csv", "parquet"]
+OUTPUT_FORMATS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
+
+_MAX_LOYALTY_ID: Final = 2**63 - 1
+_MAX_PROGRAMS: Final = 100
+"""Programs of one schedule event: each is a run of its own, and an invocation that starts them has its own deadline."""
+
+_EXPORT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class InvalidField(ValueError):
+    """A field of a request is missing or wrong. The message names the field and the remedy."""
+
+    def __init__(self, field: str, remedy: str) -> None:
+        super().__init__(f"{field}: {remedy}")
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Order:
+    """One export that is wanted."""
+
+    loyalty_id: int
+    output_format: OutputFormat = "jsonl"
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any], *, besides: Collection[str] = ()) -> Order:
+        """Read `{"loyalty_id", "output_format"?}`; a number may be text, as it is in XML.
+
+        Args:
+            fields: what was sent.
+            besides: fields that may be there too, and are read elsewhere.
+
+        Raises:
+            InvalidField: names the field that is missing, wrong or unknown.
+        """
+        refuse_unknown(fields, {"loyalty_id", "output_format", *besides})
+        return cls(_loyalty_id("loyalty_id", fields.get("loyalty_id")), _output_format(fields.get("output_format")))
+
+
+def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
+    """Read `{"loyalty_ids": [...], "output_format"?, "scheduled_at"?}`: one order for each program, none twice.
+
+    Raises:
+        InvalidField: as for one order; nothing is exported then.
+    """
+    refuse_unknown(event, {"loyalty_ids", "output_format", "scheduled_at"})
+    loyalty_ids = event.get("loyalty_ids")
+    if not isinstance(loyalty_ids, list) or not 1 <= len(loyalty_ids) <= _MAX_PROGRAMS:
+        raise InvalidField("loyalty_ids", f"must be a list of 1 to {_MAX_PROGRAMS} program ids, such as [5, 6]")
+    output_format = _output_format(event.get("output_format"))
+    numbers = (_loyalty_id(f"loyalty_ids[{index}]", value) for index, value in enumerate(loyalty_ids))
+    return [Order(number, output_format) for number in dict.fromkeys(numbers)]
+
+
+def new_export_id(now: datetime) -> str:
+    """An id that sorts by time and cannot be guessed."""
+    return f"{_stamp(now)}-{secrets.token_hex(10)}"
+
+
+def repeatable_export_id(moment: datetime, *source: object) -> str:
+    """An id that is the same for the same moment and source, so that whoever repeats a request repeats the same export."""
+    digest = hashlib.sha256(repr(source).encode()).hexdigest()
+    return f"{_stamp(moment)}-{digest[:20]}"
+
+
+def export_id_from(value: object) -> str:
+    """An export id that is safe in a key of S3.
+
+    Raises:
+        InvalidField: it is something else.
+    """
+    if not isinstance(value, str) or not _EXPORT_ID.fullmatch(value):
+        raise InvalidField("export_id", "must be an id that POST /promocodes/export_all has answered")
+    return value
+
+
+def moment_from(field: str, value: object) -> datetime:
+    """An RFC 3339 moment.
+
+    Raises:
+        InvalidField: it is something else.
+    """
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise InvalidField(field, 'must be a moment such as "2026-11-22T03:00:00Z"')
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def refuse_unknown(fields: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse a field that means nothing here, because it was meant to.
+
+    Raises:
+        InvalidField: names it.
+    """
+    if unknown := sorted(fields.keys() - set(known)):
+        raise InvalidField(unknown[0][:40], f"is not a field here; there are {', '.join(sorted(known))}")
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _loyalty_id(field: str, value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_LOYALTY_ID:
+        raise InvalidField(field, "is required, as the number of a loyalty program, such as 6")
+    return value
+
+
+def _output_format(value: object) -> OutputFormat:
+    if value is None:
+        return "jsonl"
+    for known in OUTPUT_FORMATS:
+        if value == known:
+            return known
+    raise InvalidField("output_format", f"must be one of {', '.join(OUTPUT_FORMATS)}")

@@ -1,0 +1,31 @@
+"""What S3 answers when it does not do what it was asked, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+StorageError = (ClientError, BotoCoreError)
+"""What a call of S3 raises."""
+
+LOST_RACE: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+"""A conditional write whose condition does not hold, or that came at the same time as another."""
+
+_REMEDIES: Final[Mapping[str, str]] = {
+    "NoSuchBucket": "the bucket does not exist: EXPORT_BUCKET must name one",
+    "AccessDenied": "access to the bucket is denied: the function's role must allow what template.yaml lists",
+}
+
+
+def code_of(error: ClientError) -> str:
+    """S3's name of an error, such as `NoSuchKey`."""
+    return error.response["Error"].get("Code", "")
+
+
+def storage_detail(error: ClientError | BotoCoreError) -> str:
+    """What S3 said, with the remedy where there is one."""
+    if not isinstance(error, ClientError):
+        return f"S3: no answer ({type(error).__name__})"
+    return f"S3: {_REMEDIES.get(code_of(error), f'{error.operation_name} was answered {code_of(error)}')}"
