@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import boto3
 import requests
 
+from local.aws import CREDENTIALS, REGION
 from local.control import CONTROL
 
 DEFAULT_PORT = "3000"
@@ -30,3 +32,14 @@ def find(url: str) -> dict[str, Any]:
             f"no `make local` answers at {url}: start it, or give its PORT, or for a deployed API its URL and SOURCES"
         ) from error
     return ready
+
+
+def aws_client(ready: Mapping[str, Any], service: str) -> Any:
+    """Return a boto3 client of a running stack's AWS. Typed by whoever asks."""
+    return boto3.client(
+        service,
+        endpoint_url=ready["aws_endpoint_url"],
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.checks import InvalidSettings
 from activate.signatures import Token
 from activate.sources import Source, parse
-from local.aws import CREDENTIALS, REGION
+from local.running import NotRunning, aws_client, find
 
 LARGEST: Final = 65_536
 """Bytes that Secrets Manager holds in one secret."""
@@ -144,17 +143,10 @@ def embedded(api_url: str) -> Target:
         Unusable: none runs there.
     """
     try:
-        ready = requests.get(f"{api_url}/_local", timeout=10).json()
-    except (requests.RequestException, ValueError) as error:
-        raise Unusable(f"no embedded stack answers at {api_url}: start it with make local") from error
-    secrets = boto3.client(
-        "secretsmanager",
-        endpoint_url=ready["aws_endpoint_url"],
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-    return Target(secrets, ready["sources_secret_id"], f"{ready['api_url']}/webhooks/")
+        ready = find(api_url)
+    except NotRunning as error:
+        raise Unusable(str(error)) from error
+    return Target(aws_client(ready, "secretsmanager"), ready["sources_secret_id"], f"{ready['api_url']}/webhooks/")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,13 +13,11 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
 import requests
 
 from activate.checks import InvalidSettings
 from activate.sources import SourceUnavailable, UnknownSource, parse
-from local.aws import CREDENTIALS, REGION
-from local.running import NotRunning, address, find
+from local.running import NotRunning, address, aws_client, find
 from local.signing import FORM, sign
 from local.stack import ROOT
 
@@ -64,13 +62,7 @@ def _read(path: Path, variable: str) -> bytes:
 def _running(url: str) -> str:
     """Return the document of sources that the running stack at `url` has."""
     ready = find(url)
-    secrets = boto3.client(
-        "secretsmanager",
-        endpoint_url=ready["aws_endpoint_url"],
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
+    secrets = aws_client(ready, "secretsmanager")
     text: str = secrets.get_secret_value(SecretId=ready["sources_secret_id"])["SecretString"]
     return text
 

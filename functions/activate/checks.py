@@ -117,8 +117,8 @@ def secret(value: object) -> str:
 
 
 def whole_number(value: object) -> int:
-    """A whole number above 0."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    """A whole number above 0, within 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
         raise invalid("write a whole number above 0, without quotation marks")
     return value
 

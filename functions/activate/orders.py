@@ -15,7 +15,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
 LONGEST_CODE: Final = 255
-LONGEST_ORDER_ID: Final = 255
+LONGEST_ORDER_ID: Final = 190
+"""With the longest name of a source and a slash before it, an order's id has the 255 characters that the worker takes."""
 
 CASES: Final[Mapping[str, Callable[[str], str]]] = {"keep": str, "upper": str.upper, "lower": str.lower}
 """What the setting `case` does to a code: whether Altcraft tells cases apart is not documented, so the merchant says."""

@@ -9,7 +9,7 @@ import pytest
 
 from activate.presets import PRESETS
 from local.aws import Aws
-from local.http import Response, Server
+from local.http import Request, Response, Server
 from local.sample_events import SOURCES
 from local.sources import PASTE, Target, Unusable, checked, instructions, main
 
@@ -96,7 +96,54 @@ def test_given_no_stack_runs_then_the_remedy_is_told(aws: Aws, capsys: pytest.Ca
     with Server(lambda _: Response(200, b"not a stack")) as server:
         assert main([str(SOURCES), "--local", server.url]) == 1
     assert main([str(SOURCES), "--local", server.url]) == 1
-    assert capsys.readouterr().err.count("start it with make local") == 2
+    assert capsys.readouterr().err.count("no `make local` answers") == 2
+
+
+class TestDeployedStack:
+    """CloudFormation's answers are a stub's, because the embedded AWS has none.
+
+    Source: AWS CloudFormation API Reference, DescribeStacks.
+    """
+
+    @staticmethod
+    def described(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], stack: str = "shop") -> int:
+        members = "".join(
+            f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+            for key, value in outputs.items()
+        )
+        answer = f"""<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>
+            <Stacks><member><StackName>shop</StackName><CreationTime>2026-11-22T08:30:00Z</CreationTime>
+            <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs></member></Stacks>
+            </DescribeStacksResult></DescribeStacksResponse>"""
+        missing = """<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>
+            <Message>Stack with id other does not exist</Message></Error></ErrorResponse>"""
+
+        def cloudformation(request: Request) -> Response:
+            exists = b"StackName=shop" in request.body
+            return Response(
+                200 if exists else 400, (answer if exists else missing).encode(), [("Content-Type", "text/xml")]
+            )
+
+        with Server(cloudformation) as server:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", server.url)
+            return main([str(SOURCES), "--stack", stack])
+
+    def test_given_the_stack_then_its_secret_is_set_and_its_addresses_are_printed(
+        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outputs = {"SourcesSecretId": secret, "WebhookUrl": "https://api.example.com/v1/webhooks/"}
+        assert self.described(monkeypatch, outputs) == 0
+        assert stored() == SOURCES.read_text()
+        assert "https://api.example.com/v1/webhooks/eu-shop\n" in capsys.readouterr().out
+
+    def test_given_no_such_stack_or_another_application_then_that_is_told(
+        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.described(monkeypatch, {}, "other") == 1
+        assert "STACK=" in capsys.readouterr().err
+        assert self.described(monkeypatch, {"WebhookUrl": "https://api.example.com/"}) == 1
+        assert "SourcesSecretId" in capsys.readouterr().err
+        assert stored() == "{}"
 
 
 def test_given_a_secret_that_is_not_there_then_that_is_told(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from activate.activation import Redemption
 from activate.activation_queue import ActivationQueue, Unqueued
 from activate.intake import Intake
 from activate.quarantine import Quarantine
@@ -174,6 +177,30 @@ class TestPaidOrders:
         codes = [{"type": "discount_code", "code": f"C-{number}"} for number in range(60)]
         assert stage.shopify({**ORDER, "discount_applications": codes}) == (200, {"accepted": 60})
         assert [message["code"] for message in stage.aws.messages] == [f"C-{number}" for number in range(60)]
+
+
+@settings(deadline=None)
+@given(
+    st.text("abcXYZ019._-", min_size=1, max_size=64),
+    st.one_of(st.integers(), st.text(min_size=1, max_size=190)),
+    st.lists(st.text(min_size=1, max_size=255), min_size=1, max_size=5),
+    st.integers(1, 2**63 - 1),
+)
+@example("n" * 64, "9" * 190, ["Ж" * 255], 2**63 - 1)
+def test_given_whatever_the_intake_queues_then_the_worker_can_read_it(
+    name: str, order_id: str | int, codes: list[str], loyalty_id: int
+) -> None:
+    aws: Any = Aws()
+    document = {
+        name: {**DOCUMENT["saleor"], "loyalty_id": loyalty_id, "codes": "codes", "paid": "`true`", "order_id": "id"}
+    }
+    sources = Sources(Secret(json.dumps(document)))
+    intake_ = Intake(sources, ActivationQueue(aws, "queue"), Quarantine(lambda: aws, "bucket", ""), lambda: NOW)
+    record = {"messageId": "m", "eventSourceARN": name, "body": json.dumps({"id": order_id, "codes": codes})}
+    assert intake_.receive_messages({"Records": [record]}) == {"batchItemFailures": []}
+    for message in aws.messages:
+        redemption = Redemption.from_fields({field_: message[field_] for field_ in ("code", "loyalty_id", "order_id")})
+        assert redemption == Redemption(message["code"], loyalty_id, message["order_id"])
 
 
 class TestUnreadable:
