@@ -168,8 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"{wanted.file}: {line}", file=sys.stderr)
         return 1
-    print(f"{len(sources)} sources uploaded to {target.secret_id}; they are in use within five minutes, or as soon as")
-    print("a delivery does not fit what was known before.\n")
+    print(f"Uploaded {len(sources)} sources to {target.secret_id}.")
+    print("They are in use within five minutes, or at once where a delivery does not fit what was known before.\n")
     print(instructions(text, sources, target))
     return 0
 
