@@ -160,3 +160,5 @@ def _record(manifest: Manifest, began: datetime) -> None:
         count(Metric.EXPORT_BYTES, manifest.bytes_out)
         count(Metric.EXPORT_SECONDS, (datetime.now(UTC) - began).total_seconds())
         logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
+    elif manifest.error is not None and manifest.error["type"] == "token_refused":
+        count(Metric.TOKEN_REFUSED)

@@ -42,7 +42,8 @@ class Batch:
     Args:
         lines: the records as JSON Lines, each with all that Altcraft gave it.
         records: the same records by their documented fields.
-        others: for each record, its fields that are not documented; None where no record has any.
+        others: for each record, its fields that are not documented. None where all records have their usual shape: no such
+            field, and every mark is a time or None.
         marked: how many are attached, activated, expired.
     """
 
@@ -80,7 +81,7 @@ def batch_of(lines: Sequence[bytes], rows: Sequence[dict[str, Any]]) -> Batch:
         sum(is_set(record.activated) for record in records),
         sum(is_set(record.expired) for record in records),
     )
-    return Batch(b"\n".join((*lines, b"")), records, others if any(others) else None, marked)
+    return Batch(b"\n".join((*lines, b"")), records, others, marked)
 
 
 def check_length(piece: bytes) -> None:

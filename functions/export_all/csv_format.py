@@ -1,0 +1,79 @@
+"""CSV that a spreadsheet may open: RFC 4180, UTF-8, with a header.
+
+A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and a code may begin so. Such a cell gets an
+apostrophe in front, and so does one that begins with an apostrophe: take one apostrophe off a cell that begins with one, and
+it is the raw value again.
+
+What Altcraft gives beside the documented fields is in the last column, `other`, as a JSON object.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Final
+
+from altcraft.export_batch import FIELDS
+from export_all.formats import Gzip
+
+if TYPE_CHECKING:
+    from altcraft.export import Batch
+
+_HEADER: Final = (",".join((*FIELDS, "other")) + "\r\n").encode()
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets take these, too
+_RISKY: Final = (*_FORMULA, "'")
+
+# Every first byte of the texts above becomes "=".
+_RISKY_AS_EQUALS: Final = bytes(
+    ord("=") if byte in {risky.encode()[0] for risky in _RISKY} else byte for byte in range(256)
+)
+
+
+class Csv(Gzip):
+    """One code a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._header = _HEADER
+
+    def shape(self, batch: Batch) -> bytes:
+        """The batch's lines, the header before the first."""
+        header, self._header = self._header, b""
+        return header + (_plain_lines(batch) or _any_lines(batch))
+
+    def end(self) -> bytes:
+        """The last bytes of the file; a header alone, where there was no code."""
+        return self.pack(self._header) + super().end()
+
+
+def _plain_lines(batch: Batch) -> bytes:
+    """The lines of a batch in which no cell needs quotes or an apostrophe; `b""` for any other."""
+    lines = batch.lines()
+    # In JSON every text follows a quote, and whatever needs quotes in CSV, but for the comma, has a backslash.
+    if batch.others is not None or b"\\" in lines or b':"=' in lines.translate(_RISKY_AS_EQUALS):
+        return b""
+    cells = "".join(
+        [
+            f"{row.code},{row.attached or ''},{row.activated or ''},{row.expire_date or ''},{row.expired or ''},\r\n"
+            for row in batch.records
+        ]
+    ).encode()
+    return cells if cells.count(b",") == len(FIELDS) * len(batch) else b""
+
+
+def _any_lines(batch: Batch) -> bytes:
+    text = io.StringIO(newline="")
+    write = csv.writer(text).writerow
+    others = batch.others or [{}] * len(batch)
+    for row, other in zip(batch.records, others, strict=True):
+        values = [getattr(row, name) for name in FIELDS]
+        write([_cell(value) for value in (*values, other or None)])
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"'{text}" if text.startswith(_RISKY) else text

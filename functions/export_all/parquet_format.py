@@ -1,0 +1,132 @@
+"""Parquet: typed columns, compressed by zstd.
+
+The marks are real timestamps, in UTC. What is no time, and what Altcraft gives beside the documented fields, is in the column
+`other`, as a JSON object, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from altcraft.export_batch import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from altcraft.export import Batch
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_MARKS: Final = FIELDS[1:]
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("code", pa.string(), nullable=False),
+        *(pa.field(name, _TIME) for name in _MARKS),
+        pa.field("other", pa.string()),
+    ]
+)
+
+_ROWS_OF_A_GROUP: Final = 250_000
+"""Enough for a reader to skip by; few enough for the memory of a small function."""
+
+
+class Parquet:
+    """One code a row."""
+
+    def __init__(self) -> None:
+        self._sink = _Sink()
+        self._writer = parquet.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"),
+            _SCHEMA,
+            compression="zstd",
+            use_dictionary=False,  # codes are all different, and times nearly so
+        )
+        self._group: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def shape(self, batch: Batch) -> pa.RecordBatch:
+        """The batch's columns."""
+        if batch.others is None:
+            try:
+                return _usual_columns(batch)
+            except pa.ArrowInvalid:
+                pass  # a mark that is no time, or has no zone: each is looked at
+        return _any_columns(batch)
+
+    def pack(self, shaped: pa.RecordBatch) -> bytes:
+        """The next bytes of the file: none, until a row group is full."""
+        self._group.append(shaped)
+        self._rows += len(shaped)
+        if self._rows >= _ROWS_OF_A_GROUP:
+            self._write_group()
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        """The last bytes of the file."""
+        self._write_group()
+        self._writer.close()
+        return self._sink.take()
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._writer.write_table(pa.Table.from_batches(self._group), row_group_size=self._rows)
+        self._group = []
+        self._rows = 0
+
+
+class _Sink(io.RawIOBase):
+    """A file that gives its bytes away as soon as they are asked for."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._written)
+        self._written.clear()
+        return taken
+
+
+def _usual_columns(batch: Batch) -> pa.RecordBatch:
+    marks = [pa.array([getattr(row, name) for row in batch.records], pa.string()).cast(_TIME) for name in _MARKS]
+    codes = pa.array([row.code for row in batch.records], pa.string())
+    return pa.record_batch([codes, *marks, pa.nulls(len(batch), pa.string())], schema=_SCHEMA)
+
+
+def _any_columns(batch: Batch) -> pa.RecordBatch:
+    others = [dict(other) for other in batch.others or [{}] * len(batch)]
+    marks = [pa.array(_times(batch, name, others), _TIME) for name in _MARKS]
+    codes = pa.array([row.code for row in batch.records], pa.string())
+    texts = [json.dumps(other, ensure_ascii=False) if other else None for other in others]
+    return pa.record_batch([codes, *marks, pa.array(texts, pa.string())], schema=_SCHEMA)
+
+
+def _times(batch: Batch, name: str, others: Sequence[dict[str, Any]]) -> list[datetime | None]:
+    """A mark's times; what is none goes to the record's `other` fields."""
+    times: list[datetime | None] = []
+    for row, other in zip(batch.records, others, strict=True):
+        mark = getattr(row, name)
+        time = _time(mark)
+        if time is None and mark not in (None, ""):
+            other[name] = mark
+        times.append(time)
+    return times
+
+
+def _time(mark: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(mark) if isinstance(mark, str) else None
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time and not time.tzinfo else time
