@@ -59,10 +59,10 @@ def table(settings: object, checks: Mapping[str, Check]) -> dict[str, Any]:
 
 
 def list_of(check: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
-    """A list, each of whose items passes a check."""
+    """A list that is not empty, each of whose items passes a check."""
 
     def checked(value: object) -> tuple[T, ...]:
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not value:
             raise invalid("write a list, even for a single value")
         items: list[T] = []
         faults: list[tuple[str, str]] = []
@@ -111,8 +111,10 @@ def secret(value: object) -> str:
     """A secret; quoted in no message."""
     if not isinstance(value, str) or not value:
         raise invalid("write the secret as a text")
-    if value != value.strip():
-        raise invalid("begins or ends with white space, as from copying too much")
+    if value != value.strip() or not value.isprintable():
+        raise invalid(
+            "holds a character that cannot be seen, or begins or ends with white space, as from copying too much"
+        )
     return value
 
 

@@ -197,10 +197,7 @@ def _header_name(value: object) -> str:
 
 
 def _header_names(value: object) -> tuple[str, ...]:
-    names = checks.list_of(_header_name)(value) if isinstance(value, list) else (_header_name(value),)
-    if not names:
-        raise invalid("write the header's name")
-    return names
+    return checks.list_of(_header_name)(value) if isinstance(value, list) else (_header_name(value),)
 
 
 _SCHEME: Final[Mapping[str, Check]] = {"scheme": checks.one_of(SCHEMES)}

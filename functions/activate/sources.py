@@ -79,14 +79,19 @@ class Document:
             raise UnknownSource(name) from None
 
     def find_sender(self, sender: str) -> Source:
-        """The source whose `event_source` is this; failing that, the one whose name is its last part.
+        """The source whose `event_source` is this; failing that, the one without whose name is its last part.
 
         Raises:
             UnknownSource: there is neither.
             SourceUnavailable: its settings are wrong.
         """
-        named = next((source for source in self.sources.values() if source.event_source == sender), None)
-        return named or self.find(re.split("[/:]", sender)[-1])
+        for source in self.sources.values():
+            if source.event_source == sender:
+                return source
+        source = self.find(re.split("[/:]", sender)[-1])
+        if source.event_source:
+            raise UnknownSource(sender)
+        return source
 
 
 _PROGRAM: Final[Mapping[str, Check]] = {"pattern": checks.pattern, "loyalty_id": checks.whole_number}
@@ -99,7 +104,7 @@ def _program(value: object) -> Program:
     return Program(**settings)
 
 
-_SETTINGS: Final[Mapping[str, Check]] = {
+SETTINGS: Final[Mapping[str, Check]] = {
     "platform": checks.one_of(PRESETS),
     "auth": signatures.auth,
     "secrets": checks.list_of(checks.secret),
@@ -149,23 +154,23 @@ def source(name: str, settings: object) -> Source:
     checks.name(name)
     if isinstance(settings, Mapping) and isinstance(platform := settings.get("platform"), str):
         settings = {**PRESETS.get(platform, {}), **settings}
-    values = checks.table(settings, _SETTINGS)
+    values = checks.table(settings, SETTINGS)
     required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
     faults = [(name, "is missing, and no preset has it") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(
             ("loyalty_id", "write either loyalty_id or programs: each code needs the id of its loyalty program")
         )
-    if not values.get("secrets") and "event_source" not in values:
+    if "secrets" not in values and "event_source" not in values:
         faults.append(("secrets", "is missing: without a secret nothing can be verified"))
     if faults:
         raise InvalidSettings(*faults)
-    programs = values.get("programs") or (Program(re.compile(""), values["loyalty_id"]),)
+    programs = values["programs"] if "programs" in values else (Program(re.compile(""), values["loyalty_id"]),)
     reading = {setting: values[setting] for setting in ("split", "capture", "case") if setting in values}
     return Source(
         name=name,
         auth=values["auth"],
-        keys=_keys(values["auth"], values.get("secrets", ())),
+        keys=_keys(values["auth"], values["secrets"]) if "secrets" in values else (),
         reader=Reader(values["paid"], values["order_id"], values["codes"], programs, **reading),
         handshake=values.get("handshake"),
         event_source=values.get("event_source", ""),

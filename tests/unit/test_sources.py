@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from activate.checks import InvalidSettings
 from activate.presets import PRESETS
-from activate.sources import REREAD_SECONDS, Document, Sources, SourceUnavailable, UnknownSource, parse
+from activate.signatures import SCHEMES
+from activate.sources import REREAD_SECONDS, SETTINGS, Document, Sources, SourceUnavailable, UnknownSource, parse
 from serverless.secrets import SecretError
 
 GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5}
@@ -64,6 +65,7 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"secrets": ["good", ""]}, "secrets[1]"),
         ({"secrets": ["good", "hush-hush "]}, "secrets[1]"),
         ({"secrets": [5]}, "secrets[0]"),
+        ({"secrets": ["hush\ud800"]}, "secrets[0]"),
         ({"platform": "standard-webhooks", "secrets": ["hush-hush"]}, "secrets[0]"),
         ({"loyalty_id": None}, "loyalty_id"),
         ({"loyalty_id": "5"}, "loyalty_id"),
@@ -74,6 +76,8 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"loyalty_id": None, "programs": [{"pattern": "(", "loyalty_id": 5}]}, "programs[0].pattern"),
         ({"loyalty_id": None, "programs": [{"pattern": ""}]}, "programs[0].loyalty_id"),
         ({"loyalty_id": None, "programs": {"": 5}}, "programs"),
+        ({"loyalty_id": None, "programs": []}, "programs"),
+        ({"loyalty_id": 2**63}, "loyalty_id"),
         ({"paid": "status =="}, "paid"),
         ({"paid": ""}, "paid"),
         ({"order_id": 5}, "order_id"),
@@ -134,24 +138,25 @@ def test_given_a_source_then_its_text_form_holds_no_secret() -> None:
     assert "hush" not in repr(document)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.dictionaries(
-        st.sampled_from(["platform", "auth", "secrets", "loyalty_id", "programs", "paid", "codes", "capture", "x"]),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(sorted(PRESETS)),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(["scheme", "header", "pattern", "loyalty_id", "signed"]), inner, max_size=3
-                )
-            ),
-            max_leaves=8,
-        ),
-    )
+texts = st.text(st.characters(), max_size=20)  # half surrogate pairs too, which JSON can carry
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from(sorted({*PRESETS, *SCHEMES})),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["scheme", "header", "encoding", "field", "pattern", "loyalty_id", "signed"]) | texts,
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
 )
-def test_given_any_settings_then_they_make_a_source_or_faults_and_nothing_breaks(settings_: dict[str, Any]) -> None:
-    document = parse(json.dumps({"good": GOOD, "shop": settings_}))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from([*SETTINGS, "nonsense"]), anything, max_size=2))
+def test_given_any_settings_then_they_make_a_source_or_faults_and_nothing_breaks(changes: dict[str, Any]) -> None:
+    document = parse(json.dumps({"good": GOOD, "shop": {**GOOD, **changes}}))
     assert "good" in document.sources
     assert ("shop" in document.sources) != ("shop" in document.faults)
 
@@ -178,9 +183,11 @@ class TestSender:
     def test_given_where_an_event_comes_from_then_its_source_is_found(self, sender: str, name: str) -> None:
         assert self.sources.find_sender(sender).name == name
 
-    def test_given_a_sender_of_no_source_then_it_is_unknown(self) -> None:
+    # The second is named as a source whose events come from elsewhere.
+    @pytest.mark.parametrize("sender", ["aws.partner/shopify.com/1/other", "aws.partner/shopify.com/2/named"])
+    def test_given_a_sender_of_no_source_then_it_is_unknown(self, sender: str) -> None:
         with pytest.raises(UnknownSource):
-            self.sources.find_sender("aws.partner/shopify.com/1/other")
+            self.sources.find_sender(sender)
 
 
 @dataclass
