@@ -104,6 +104,10 @@ lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
 	$(BIN)/python -m local.configuration > docs/configuration.md
 
+.PHONY: openapi
+openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template and the code
+	$(BIN)/python -m local.openapi
+
 # --- building and deploying ------------------------------------------------------------------------------------------
 
 # The processor of the functions, and so of the layer's wheels.
