@@ -88,6 +88,8 @@ class Worker:
             self._give_up(message, "unreadable", detail)
             return
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
+            # At each try: SQS's own metric of age leaves out a message that has been received more than thrice.
+            count(Metric.MESSAGE_AGE, max(age, 0.0))
             try:
                 result = self._activate(redemption, context)
             except TryAgain as failure:
@@ -97,7 +99,6 @@ class Worker:
                 self._put_back(message, age, failure)
                 raise
             record(redemption, result)
-            count(Metric.MESSAGE_AGE, max(age, 0.0))
 
     def _activate(self, redemption: Redemption, context: LambdaContext) -> Result:
         if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:

@@ -107,6 +107,20 @@ def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulat
     assert all(emulator.programs.activations[5, f"c{number}"] == 1 for number in range(10))
 
 
+@pytest.mark.parametrize("down", [True, False])
+def test_each_try_tells_how_long_the_order_has_been_waiting(
+    bench: Bench, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], down: bool
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    emulator.faults.set([Page(status=503, calls=None)] if down else [])
+    bench.send(order("c1"))
+
+    assert bench.work(bench.receive(sent_ms_ago=3_600_000)) == (["shop/1001"] if down else [])
+
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"MessageAge"' in line]
+    assert [3600 <= age < 3700 for metric in told for age in metric["MessageAge"]] == [True]
+
+
 def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"), order("c1"))
     assert bench.work(bench.receive()) == []

@@ -29,7 +29,7 @@ class Metric(StrEnum):
     DEAD_LETTERED = "DeadLettered"
     """Messages given up after a day of trying, by `reason`."""
     MESSAGE_AGE = "MessageAge"
-    """Seconds from an order's webhook to the end of its activation."""
+    """Seconds since an order's webhook, each time its code is tried; the greatest is how long one has been waiting."""
     INTAKE = "Intake"
     """Webhook deliveries, by `source` and `result`."""
     DROPPED_CODES = "DroppedCodes"
