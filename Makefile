@@ -40,7 +40,7 @@ install: $(VENV)/dev.stamp ## install what developing needs, into .venv
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
-	cd requirements && for name in uv layer local dev sam checkov; do \
+	cd requirements && for name in uv layer local dev sam checkov runtime usual; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
 
@@ -70,6 +70,15 @@ include lambda.mk
 	$(UV) pip install --quiet --python .venv-lambda/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What the Lambda's Python brings by itself; and, to compare with in the benchmarks, what a usual function brings beside it.
+.venv-runtime/stamp .venv-usual/stamp: .venv-%/stamp: requirements/%.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(LAMBDA_PYTHON) .venv-$*
+	$(UV) pip install --quiet --compile-bytecode --python .venv-$*/bin/python --require-hashes -r $<
+	@touch $@
+
+.PHONY: runtime
+runtime: .venv-runtime/stamp .venv-sam/stamp # Lambda's runtime, and the emulator of what surrounds it
+
 .PHONY: test test-here test-lambda-python
 test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test that needs neither Docker nor AWS; PYTEST='-k word' narrows it
 	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
@@ -80,7 +89,7 @@ test-here: $(VENV)/dev.stamp
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-lambda-python: .venv-lambda/stamp
+test-lambda-python: .venv-lambda/stamp runtime
 	.venv-lambda/bin/python -m pytest $(PYTEST)
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -115,7 +124,7 @@ ARCH ?= arm64
 
 .PHONY: build
 build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_64)
-	$(SAM) build --parameter-overrides Architecture=$(ARCH)
+	$(SAM) build --parameter-overrides Architecture=$(ARCH) $(if $(BUILD_DIR),--build-dir $(BUILD_DIR))
 
 .PHONY: deploy
 deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
