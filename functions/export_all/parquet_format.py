@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _MARKS: Final = FIELDS[1:]
-_SCHEMA: Final = pa.schema(
-    [
-        pa.field("code", pa.string(), nullable=False),
-        *(pa.field(name, _TIME) for name in _MARKS),
-        pa.field("other", pa.string()),
-    ]
-)
+_COLUMNS: Final[list[pa.Field[Any]]] = [
+    pa.field("code", pa.string(), nullable=False),
+    *(pa.field(name, _TIME) for name in _MARKS),
+    pa.field("other", pa.string()),
+]
+_SCHEMA: Final = pa.schema(_COLUMNS)
 
 _ROWS_OF_A_GROUP: Final = 250_000
 """Enough for a reader to skip by; few enough for the memory of a small function."""

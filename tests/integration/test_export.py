@@ -1,0 +1,552 @@
+"""Exports end to end below the doors: an Altcraft over HTTP, an S3 over HTTP, in both wire formats."""
+
+import gzip
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from altcraft.client import Client, Timeouts
+from altcraft.errors import Refused
+from altcraft.export import Export
+from altcraft.export_json import usual_batch
+from altcraft.token import Token
+from altcraft.wire import Wire
+from export_all.exporter import Exporter
+from export_all.manifests import LIFETIME, Lease, Manifest, Manifests, OtherExport, begun, rfc3339
+from export_all.orders import OUTPUT_FORMATS, Order, OutputFormat
+from export_all.storage import storage_detail
+from export_all.upload import part_bytes
+from local.aws import Aws
+from local.emulator import Emulator
+from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+
+ORDER = Order(6)
+ID = "20261122T030000Z-0123456789abcdef0123"
+SOON = timedelta(seconds=60)
+
+
+@dataclass
+class Secret:
+    """A secret in memory; each reading may give the next text."""
+
+    texts: list[str]
+
+    def text(self) -> str:
+        return self.texts[0]
+
+    def refresh(self) -> str:
+        if len(self.texts) > 1:
+            del self.texts[0]
+        return self.texts[0]
+
+
+@dataclass
+class Bucket:
+    """A bucket, and what is in it."""
+
+    s3: Any
+    name: str
+
+    def keys(self, prefix: str = "") -> list[str]:
+        found = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return body
+
+    def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
+        assert manifest.key is not None
+        return [json.loads(line) for line in gzip.decompress(self.read(manifest.key)).splitlines()]
+
+    def latest(self, loyalty_id: int = 6) -> str:
+        newest: str = json.loads(self.read(f"crm/latest/loyalty_id={loyalty_id}.json"))["export_id"]
+        return newest
+
+    def half_uploads(self) -> list[Any]:
+        uploads: list[Any] = self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+        return uploads
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> Bucket:
+    s3: Any = aws.client("s3")
+    name = f"exports-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return Bucket(s3, name)
+
+
+def exporter_of(bucket: Bucket, url: str, wire: Wire = "json", *tokens: str) -> Exporter:
+    secret = Secret(list(tokens) or ["local-altcraft-token"])
+
+    def source(loyalty_id: int) -> Export:
+        return Client(url, Token(secret), wire, Timeouts(connect=1, read=5)).export_all(loyalty_id)
+
+    return Exporter(bucket.s3, bucket.name, "crm/", source, beat=0.01)
+
+
+@pytest.fixture(params=get_args(Wire))
+def exporter(request: pytest.FixtureRequest, bucket: Bucket, emulator: Emulator) -> Exporter:
+    emulator.programs.create(6, generated=1000)
+    return exporter_of(bucket, emulator.url, request.param)
+
+
+def run(
+    exporter: Exporter, export_id: str = ID, order: Order = ORDER, request: str = "first", seconds: float = 60
+) -> Manifest:
+    return exporter.run(order, export_id, request, time.monotonic() + seconds)
+
+
+def test_a_program_lands_in_s3(exporter: Exporter, bucket: Bucket) -> None:
+    manifest = run(exporter)
+
+    rows = bucket.rows(manifest)
+    assert [row["code"] for row in rows] == [f"GEN-{number:09}" for number in range(1000)]
+    assert (manifest.status, manifest.error, manifest.finished_at is not None) == ("succeeded", None, True)
+    assert (manifest.codes, manifest.attached, manifest.activated, manifest.expired) == (1000, 500, 250, 250)
+    data = bucket.read(manifest.key or "")
+    assert (manifest.bytes_out, manifest.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert manifest.bytes_in > len(b"".join(json.dumps(row, separators=(",", ":")).encode() for row in rows))
+    assert manifest.key == f"crm/promocodes/loyalty_id=6/dt={manifest.started_at[:10]}/{ID}.jsonl.gz"
+    assert json.loads(bucket.read(f"crm/exports/{ID}.json")) == asdict(manifest)
+    assert json.loads(bucket.read("crm/latest/loyalty_id=6.json")) == asdict(manifest)
+
+
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
+def test_every_format_lands_under_its_own_name(bucket: Bucket, emulator: Emulator, output_format: OutputFormat) -> None:
+    emulator.programs.create(6, generated=10)
+
+    manifest = run(exporter_of(bucket, emulator.url), order=Order(6, output_format))
+
+    assert (manifest.status, manifest.codes) == ("succeeded", 10)
+    suffix = {"jsonl": "jsonl.gz", "csv": "csv.gz", "parquet": "parquet"}[output_format]
+    assert bucket.keys("crm/promocodes/") == [manifest.key]
+    assert str(manifest.key).endswith(f"{ID}.{suffix}")
+
+
+@pytest.mark.parametrize("null", [True, False])
+def test_an_empty_program_is_an_empty_object(
+    exporter: Exporter, bucket: Bucket, emulator: Emulator, null: bool
+) -> None:
+    emulator.settings = msgspec.structs.replace(emulator.settings, empty_export_as_null=null)
+    emulator.programs.create(7)
+
+    manifest = run(exporter, order=Order(7))
+
+    assert (manifest.status, manifest.codes, bucket.rows(manifest)) == ("succeeded", 0, [])
+
+
+FAULTS: dict[str, tuple[AnyFault, str, bool]] = {
+    "refused at once": (Refuse(error=440, error_text="no"), "refused", False),
+    "token refused": (Refuse(error=401, error_text="API token required", calls=None), "token_refused", True),
+    "refused behind the rows": (Late(rows=900, error=402, error_text="Tariff limit reached"), "refused", False),
+    "cut off": (Cut(after=30_000), "incoherent_reply", True),
+    "no reply": (Drop(), "altcraft_unreachable", True),
+    "a page": (Page(status=200), "incoherent_reply", True),
+    "a page instead of service": (Page(status=503), "altcraft_unreachable", True),
+    "too many requests": (Page(status=429, body="slow down"), "altcraft_unreachable", True),
+}
+
+
+@pytest.mark.parametrize(("fault", "type_", "retryable"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_failed_export_leaves_nothing_but_its_reason(
+    exporter: Exporter, bucket: Bucket, emulator: Emulator, fault: AnyFault, type_: str, retryable: bool
+) -> None:
+    emulator.faults.set([fault])
+
+    manifest = run(exporter)
+
+    assert manifest.status == "failed"
+    assert manifest.error is not None
+    assert (manifest.error["type"], manifest.error["retryable"]) == (type_, retryable)
+    assert "local-altcraft-token" not in json.dumps(asdict(manifest))
+    assert bucket.keys() == [f"crm/exports/{ID}.json"]
+    assert json.loads(bucket.read(bucket.keys()[0])) == asdict(manifest)
+    # And the next try of the same export is a good one
+    emulator.faults.set([])
+    assert run(exporter, request="another").status == "succeeded"
+
+
+def test_altcrafts_own_words_are_kept(exporter: Exporter, emulator: Emulator) -> None:
+    emulator.faults.set([Refuse(error=402, error_text="Tariff limit reached")])
+
+    error = run(exporter).error
+
+    assert error is not None
+    assert error["altcraft"] == {"error": 402, "error_text": "Tariff limit reached"}
+
+
+def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulator: Emulator) -> None:
+    emulator.programs.create(6, generated=3)
+
+    manifest = run(exporter_of(bucket, emulator.url, "json", "an-old-token", "local-altcraft-token"))
+
+    assert (manifest.status, manifest.codes) == ("succeeded", 3)
+
+
+def test_the_same_export_again_is_the_one_that_was_made(exporter: Exporter, bucket: Bucket, emulator: Emulator) -> None:
+    first = run(exporter)
+    emulator.programs.create(6, generated=5)
+
+    assert run(exporter, request="second") == first
+    assert len(bucket.keys("crm/promocodes/")) == 1
+
+
+def test_the_same_export_at_once_is_one_export(exporter: Exporter, bucket: Bucket) -> None:
+    manifests: list[Manifest] = []
+    threads = [
+        threading.Thread(target=lambda name: manifests.append(run(exporter, request=name)), args=(f"request {number}",))
+        for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    # Whoever came too late was shown the export that is being made
+    assert len([manifest for manifest in manifests if manifest.status == "succeeded"]) >= 1
+    assert {manifest.status for manifest in manifests} <= {"running", "succeeded"}
+    assert len(bucket.keys("crm/promocodes/")) == 1
+    assert bucket.half_uploads() == []
+
+
+def test_an_export_id_belongs_to_one_order(exporter: Exporter) -> None:
+    run(exporter)
+
+    with pytest.raises(OtherExport):
+        run(exporter, order=Order(7))
+
+
+# --- killed runs, by what they leave behind ---------------------------------------------------------------------------
+
+
+def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
+    """What a run leaves that was killed: its hold."""
+    claimed = exporter.manifests.claim(ID, ORDER, key, request, began)
+    assert isinstance(claimed, Lease)
+    return claimed
+
+
+def test_a_run_that_lives_is_left_alone(exporter: Exporter) -> None:
+    left_behind(exporter, request="first", began=datetime.now(UTC))
+
+    assert run(exporter, request="second").status == "running"
+
+
+@pytest.mark.parametrize(
+    ("age", "request_id"),
+    [(timedelta(), "first"), (LIFETIME + SOON, "second")],
+    ids=["the next try of the same request", "a run that is older than a function lives"],
+)
+def test_a_killed_run_is_run_again(exporter: Exporter, bucket: Bucket, age: timedelta, request_id: str) -> None:
+    left_behind(exporter, request="first", began=datetime.now(UTC) - age)
+
+    assert run(exporter, request=request_id).status == "succeeded"
+    assert bucket.latest() == ID
+
+
+def test_the_half_upload_of_a_killed_run_is_aborted(exporter: Exporter, bucket: Bucket) -> None:
+    # Given a run that was killed in the middle of an upload
+    key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
+    upload = bucket.s3.create_multipart_upload(Bucket=bucket.name, Key=key)["UploadId"]
+    left_behind(exporter, request="first", began=datetime.now(UTC), key=key).save(upload=upload)
+    assert len(bucket.half_uploads()) == 1
+
+    # When it is tried again, on the next day
+    manifest = run(exporter)
+
+    # Then nothing is left of the upload, and the object keeps its day
+    assert bucket.half_uploads() == []
+    assert manifest.key == key
+
+
+def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
+    # Given a run that was killed between its object and its manifest
+    key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=gzip.compress(b'{"code":"A"}\n'))
+    left_behind(exporter, request="first", began=datetime.now(UTC), key=key)
+
+    manifest = run(exporter)
+
+    assert bucket.keys("crm/promocodes/") == [key]
+    assert len(bucket.rows(manifest)) == manifest.codes == 1000
+
+
+def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) -> None:
+    # Given a run that was killed between its manifest and `latest`
+    run(exporter)
+    bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
+
+    run(exporter)
+
+    assert bucket.latest() == ID
+
+
+def test_a_manifest_that_says_running_for_too_long_reads_as_failed() -> None:
+    now = datetime.now(UTC)
+    young, old = begun(ID, ORDER, now), begun(ID, ORDER, now - LIFETIME - SOON)
+
+    assert young.as_seen(now) == young
+    assert (old.as_seen(now).status, (old.as_seen(now).error or {})["type"]) == ("failed", "killed")
+
+
+# --- the hold, and latest ---------------------------------------------------------------------------------------------
+
+
+class Rows:
+    """An Altcraft that waits before its last row until it is told to go on."""
+
+    bytes_in = 0
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    def __iter__(self) -> Iterator[Any]:
+        yield usual_batch(b'{"code":"A"}')
+        self.reached.set()
+        self.go_on.wait()
+        yield usual_batch(b'{"code":"B"}')
+
+
+def test_a_run_that_was_superseded_publishes_nothing(bucket: Bucket) -> None:
+    # Given a slow run whose request Lambda has given to another sandbox
+    rows = Rows()
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, beat=60)
+    seen: list[Manifest] = []
+    slow = threading.Thread(target=lambda: seen.append(run(exporter)))
+    slow.start()
+    assert rows.reached.wait(10)
+    second = left_behind(exporter, request="first", began=datetime.now(UTC))
+
+    # When the slow one gets to its end
+    rows.go_on.set()
+    slow.join()
+
+    # Then the export is still the other's
+    assert seen == [second.manifest]
+    assert bucket.keys("crm/promocodes/") == []
+    assert second.save(codes=5).codes == 5
+
+
+def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
+    rows = Rows()
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows)
+
+    manifest = run(exporter, seconds=0.5)
+
+    assert manifest.status == "failed"
+    assert (manifest.error or {})["type"] == "deadline"
+    assert bucket.keys() == [f"crm/exports/{ID}.json"]
+    rows.go_on.set()
+
+
+def test_a_run_tells_how_far_it_is(bucket: Bucket) -> None:
+    rows = Rows()
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, beat=0.01)
+    running = threading.Thread(target=run, args=(exporter,))
+    running.start()
+    assert rows.reached.wait(10)
+
+    while (manifest := exporter.manifests.read(ID)) is None or manifest.codes == 0:
+        assert running.is_alive()
+
+    assert (manifest.status, manifest.codes) == ("running", 1)
+    rows.go_on.set()
+    running.join()
+
+
+def test_latest_never_goes_backwards(bucket: Bucket) -> None:
+    manifests = Manifests(bucket.s3, bucket.name, "crm/")
+    now = datetime.now(UTC)
+    older, newer = (
+        replace(begun(name, ORDER, moment), status="succeeded")
+        for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
+    )
+
+    assert manifests.publish(newer)
+    assert not manifests.publish(older)
+    assert bucket.latest() == "newer"
+    assert manifests.publish(newer)
+
+
+def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
+    now = datetime.now(UTC)
+    exports = [replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded") for n in range(8)]
+    threads = [
+        threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").publish, args=(manifest,))
+        for manifest in exports
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert bucket.latest() == "export-7"
+
+
+def test_moments_are_rfc_3339_in_utc() -> None:
+    assert rfc3339(datetime(2026, 11, 22, 3, 0, tzinfo=UTC)) == "2026-11-22T03:00:00.000Z"
+
+
+# --- large exports ----------------------------------------------------------------------------------------------------
+
+
+class ManyRows:
+    """An Altcraft with 300,000 codes that hardly compress, so that their file has more than one part."""
+
+    bytes_in = 0
+    batch = usual_batch(",".join(f'{{"code":"{secrets.token_hex(32)}"}}' for _ in range(1000)).encode())
+
+    def __init__(self, end: Exception | None = None) -> None:
+        self._end = end
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from (self.batch for _ in range(300))
+        if self._end:
+            raise self._end
+
+
+class BrokenS3:
+    """An S3 that takes no part of an upload."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def upload_part(self, **_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="s3")
+
+
+def test_a_large_export_is_uploaded_in_parts(bucket: Bucket) -> None:
+    manifest = run(Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows()))
+
+    assert (manifest.status, manifest.codes) == ("succeeded", 300_000)
+    assert manifest.bytes_out > part_bytes(1)
+    data = bucket.read(manifest.key or "")
+    assert hashlib.sha256(data).hexdigest() == manifest.sha256
+    assert gzip.decompress(data).count(b"\n") == 300_000
+    assert bucket.half_uploads() == []
+
+
+def test_a_large_export_that_nobody_was_told_of_is_replaced(bucket: Bucket) -> None:
+    key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"an earlier try's")
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows())
+    left_behind(exporter, request="first", began=datetime.now(UTC), key=key)
+
+    manifest = run(exporter)
+
+    assert hashlib.sha256(bucket.read(key)).hexdigest() == manifest.sha256
+    assert bucket.half_uploads() == []
+
+
+def test_a_large_export_that_fails_at_its_end_leaves_no_half_upload(bucket: Bucket) -> None:
+    refused = Refused(402, "Tariff limit reached")
+
+    manifest = run(Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows(refused)))
+
+    assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "refused")
+    assert bucket.keys("crm/promocodes/") == []
+    assert bucket.half_uploads() == []
+
+
+def test_an_error_of_the_uploading_thread_ends_the_export(bucket: Bucket) -> None:
+    manifest = run(Exporter(BrokenS3(bucket.s3), bucket.name, "crm/", lambda _: ManyRows()))
+
+    assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
+    assert bucket.keys("crm/promocodes/") == []
+    assert bucket.half_uploads() == []
+
+
+def test_a_defect_is_recorded_and_raised(bucket: Bucket) -> None:
+    defect = ZeroDivisionError("of ours")
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows(defect))
+
+    with pytest.raises(ZeroDivisionError):
+        run(exporter)
+
+    manifest = exporter.manifests.read(ID)
+    assert manifest is not None
+    assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "internal_error")
+    assert "of ours" not in json.dumps(asdict(manifest))
+
+
+def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
+    missing = Exporter(bucket.s3, "no-such-bucket", "", lambda _: ManyRows())
+
+    with pytest.raises(ClientError) as caught:
+        run(missing)
+
+    assert storage_detail(caught.value) == "S3: the bucket does not exist: EXPORT_BUCKET must name one"
+
+
+# --- SIGKILL ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["at its start", "in the middle of its upload"])
+def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
+    bucket: Bucket, emulator: Emulator, aws: Aws, moment: str
+) -> None:
+    # Given an export in a process of its own, of a program that takes minutes to read
+    emulator.programs.create(6, generated=100_000_000)
+    secret_id = f"token-{uuid.uuid4()}"
+    secrets_manager: Any = aws.client("secretsmanager")
+    secrets_manager.create_secret(Name=secret_id, SecretString="local-altcraft-token")
+    settings = {
+        "ALTCRAFT_URL": emulator.url,
+        "ALTCRAFT_SECRET_ID": secret_id,
+        "EXPORT_BUCKET": bucket.name,
+        "EXPORT_PREFIX": "crm/",
+        "POWERTOOLS_SERVICE_NAME": "export_all",
+        "POWERTOOLS_METRICS_NAMESPACE": "Altcraft/test",
+    }
+    event = json.dumps({"loyalty_id": 6, "export_id": ID})
+    command = [sys.executable, "-m", "tests.integration.export_process", event]
+    with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
+
+        def told() -> dict[str, str]:
+            try:
+                answer = bucket.s3.head_object(Bucket=bucket.name, Key=f"crm/exports/{ID}.json")
+            except ClientError:
+                return {}
+            metadata: dict[str, str] = answer["Metadata"]
+            return metadata
+
+        # When it is killed
+        while not told() if moment == "at its start" else "upload" not in told():
+            assert process.poll() is None
+        process.kill()
+
+    # Then there is no data
+    assert bucket.keys("crm/promocodes/") == []
+    assert bucket.keys("crm/latest/") == []
+    # And Lambda's next try of the request makes the export, and nothing is left of the first
+    manifest = run(Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows()))
+    assert manifest.status == "succeeded"
+    assert bucket.half_uploads() == []
+    assert bucket.latest() == ID
+
+
+def test_ten_thousand_parts_hold_what_an_object_may_hold() -> None:
+    sizes = [part_bytes(number) for number in range(1, 10_001)]
+
+    assert sum(sizes) >= 5 << 40
+    assert max(sizes) <= 5 << 30
+    assert sizes == sorted(sizes)
