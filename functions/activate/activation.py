@@ -78,11 +78,18 @@ def _text(field: str, value: object, example: str) -> str:
 
 
 def _order_id(value: object) -> str:
+    value = _whole(value)
     number = isinstance(value, int) and not isinstance(value, bool)
     return _text("order_id", str(value) if number else value, "1001")
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of number, and PHP writes a whole one as 5.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _loyalty_id(value: object) -> int:
+    value = _whole(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_LOYALTY_ID:

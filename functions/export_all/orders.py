@@ -117,6 +117,10 @@ def _stamp(moment: datetime) -> str:
 
 
 def _loyalty_id(field: str, value: object) -> int:
+    if (
+        isinstance(value, float) and value.is_integer()
+    ):  # JSON knows one kind of number, and PHP writes a whole one as 6.0
+        value = int(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_LOYALTY_ID:
