@@ -1,0 +1,185 @@
+"""Exports through the gateway, the schedule and direct invocation, as those who want them ask for them."""
+
+import gzip
+import json
+import re
+import uuid
+from typing import Any
+
+import pytest
+import requests
+import xmltodict
+
+from local.emulator import Emulator
+from local.emulator.faults import Refuse
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.e2e.conftest import Api, problem
+from tests.e2e.test_events import lambda_client
+
+PATH = "/promocodes/export_all"
+
+
+def finished(api: Api, export_id: str) -> dict[str, Any]:
+    """The manifest of an export that has come to its end."""
+
+    def look() -> dict[str, Any] | None:
+        manifest: dict[str, Any] = api.get(f"/promocodes/exports/{export_id}").json()
+        return None if manifest["status"] == "running" else manifest
+
+    return wait_until(look) or {}
+
+
+def test_an_export_is_begun_asked_for_and_downloaded(api: Api, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1", attached=True)
+    altcraft.programs.add(6, "Code-2")
+
+    begun = api.post(PATH, {"loyalty_id": 6})
+
+    assert begun.status_code == 202
+    answer = begun.json()
+    assert answer.keys() == {"export_id", "status", "status_url"}
+    assert answer["status"] == "running"
+    assert begun.headers["Location"] == answer["status_url"] == f"{api.url}/promocodes/exports/{answer['export_id']}"
+    manifest = finished(api, answer["export_id"])
+    assert (manifest["status"], manifest["codes"], manifest["attached"]) == ("succeeded", 2, 1)
+    download = requests.get(manifest["download_url"], timeout=10)
+    rows = [json.loads(line) for line in gzip.decompress(download.content).splitlines()]
+    assert [row["code"] for row in rows] == ["Code-1", "Code-2"]
+
+
+def test_xml_is_spoken_both_ways(api: Api, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1")
+    wanted = "<xml><loyalty_id>6</loyalty_id><output_format>csv</output_format></xml>"
+
+    response = api.post(PATH, wanted, **{"Content-Type": "application/xml", "Accept": "application/xml"})
+
+    assert (response.status_code, response.headers["Content-Type"]) == (202, "application/xml")
+    export_id = xmltodict.parse(response.content)["xml"]["export_id"]
+    assert finished(api, export_id)["output_format"] == "csv"
+    status = api.get(f"/promocodes/exports/{export_id}", Accept="application/xml")
+    assert xmltodict.parse(status.content)["xml"]["codes"] == "1"
+
+
+def test_a_failed_export_says_why(api: Api, altcraft: Emulator) -> None:
+    altcraft.faults.set([Refuse(error=402, error_text="Tariff limit reached", calls=None)])
+
+    manifest = finished(api, api.post(PATH, {"loyalty_id": 6}).json()["export_id"])
+
+    assert manifest["status"] == "failed"
+    assert manifest["error"]["altcraft"] == {"error": 402, "error_text": "Tariff limit reached"}
+    assert "download_url" not in manifest
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "loyalty_id"),
+        ({"loyalty_id": "five"}, "loyalty_id"),
+        ({"loyalty_id": -5}, "loyalty_id"),
+        ({"loyalty_id": 0}, "loyalty_id"),
+        ({"loyalty_id": True}, "loyalty_id"),
+        ({"loyalty_id": 5.5}, "loyalty_id"),
+        ({"loyalty_id": None}, "loyalty_id"),
+        ({"loyalty_id": 2**63}, "loyalty_id"),
+        ({"loyalty_id": [6]}, "loyalty_id"),
+        ({"loyalty_id": "٦"}, "loyalty_id"),
+        ({"loyalty_id": 6, "output_format": "xlsx"}, "output_format"),
+        ({"loyalty_id": 6, "output_format": ["csv"]}, "output_format"),
+        ({"loyalty_id": 6, "output": "csv"}, "output"),
+        ({"loyalty_id": 6, "export_id": "mine"}, "export_id"),
+    ],
+)
+def test_a_wrong_field_is_named_and_nothing_is_begun(
+    api: Api, altcraft: Emulator, fields: dict[str, object], field: str
+) -> None:
+    members = problem(api.post(PATH, fields), 400)
+
+    assert members["detail"].startswith(f"{field}: ")
+    assert members["retryable"] is False
+    assert altcraft.journal.calls == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[6]", b"\xff", b'{"loyalty_id": 6, "loyalty_id": 7}'])
+def test_a_body_that_cannot_be_read_is_refused(api: Api, body: bytes) -> None:
+    problem(api.post(PATH, body), 400)
+
+
+def test_an_unknown_export_is_not_found(api: Api) -> None:
+    assert problem(api.get("/promocodes/exports/20261122T030000Z-00000000000000000000"), 404)["retryable"] is False
+
+
+@pytest.mark.parametrize("export_id", ["a%20b", "%2e%2e%2fexports", "a" * 65, "-", "x.json", "%D0%BA%D0%BE%D0%B4"])
+def test_an_odd_export_id_is_refused(api: Api, export_id: str) -> None:
+    assert problem(api.get(f"/promocodes/exports/{export_id}"), 400)["detail"].startswith("export_id: ")
+
+
+def test_an_api_key_is_required(api: Api) -> None:
+    assert api.get("/promocodes/exports/any", **{"x-api-key": "wrong"}).status_code == 403
+    assert api.post(PATH, {"loyalty_id": 6}, **{"x-api-key": "wrong"}).status_code == 403
+
+
+def invoke(stack: Stack, event: dict[str, Any]) -> Any:
+    """The answer of a synchronous invocation, which must not have failed."""
+    answer = lambda_client(stack).invoke(
+        FunctionName=stack.ready.functions["ExportAllFunction"], Payload=json.dumps(event).encode()
+    )
+    payload = json.load(answer["Payload"])
+    assert not answer.get("FunctionError"), payload
+    return payload
+
+
+def schedule(stack: Stack, event: dict[str, Any]) -> list[str]:
+    answer = invoke(stack, event)
+    export_ids: list[str] = answer["export_ids"]
+    return export_ids
+
+
+def test_a_schedule_begins_one_export_for_each_program(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    altcraft.programs.add(5, "Code-5")
+    altcraft.programs.add(6, "Code-6")
+
+    export_ids = schedule(stack, {"loyalty_ids": [5, 6, 5]})
+
+    assert len(set(export_ids)) == 2
+    assert [finished(api, export_id)["loyalty_id"] for export_id in export_ids] == [5, 6]
+
+
+def test_a_schedule_that_comes_twice_makes_its_exports_once(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    program = uuid.uuid4().int % 10**9 + 1
+    altcraft.programs.add(program, "Code-1")
+    event = {"loyalty_ids": [program], "output_format": "csv", "scheduled_at": "2026-11-22T03:00:00Z"}
+
+    export_ids = schedule(stack, event)
+    first = finished(api, export_ids[0])
+    assert schedule(stack, event) == export_ids
+
+    assert re.fullmatch(r"20261122T030000Z-[0-9a-f]{20}", export_ids[0])
+    assert finished(api, export_ids[0])["started_at"] == first["started_at"]
+    assert altcraft.journal.calls["export_all"] == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        ({"loyalty_ids": []}, "loyalty_ids"),
+        ({"loyalty_ids": 5}, "loyalty_ids"),
+        ({"loyalty_ids": [5, "six"]}, "loyalty_ids[1]"),
+        ({"loyalty_ids": [5], "output_format": "xml"}, "output_format"),
+        ({"loyalty_ids": [5], "scheduled_at": "at three"}, "scheduled_at"),
+        ({"loyalty_id": "five"}, "loyalty_id"),
+        ({"loyalty_id": 6, "export_id": "../latest/loyalty_id=6"}, "export_id"),
+        ({}, "loyalty_id"),
+    ],
+)
+def test_a_wrong_event_is_an_error_that_names_the_field(stack: Stack, event: dict[str, Any], field: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(f"{field}: ")):
+        invoke(stack, event)
+
+
+def test_a_direct_export_is_answered_with_its_manifest(stack: Stack, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1")
+
+    manifest = invoke(stack, {"loyalty_id": 6, "output_format": "parquet"})
+
+    assert (manifest["status"], manifest["codes"]) == ("succeeded", 1)
