@@ -5,11 +5,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
 
+from activate.activation import QueueReason, Reason
 from activate.intake import Result
+from export_all.manifests import Manifest
 from serverless.telemetry import Metric
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, synthesise
 
@@ -103,7 +105,8 @@ def test_given_an_alarm_then_the_values_it_looks_for_are_ones_the_code_knows() -
             for function in synthesise(LEAST).of("AWS::Lambda::Function").values()
         },
         "result": {result.value for result in Result},
-        "status": {"succeeded", "failed"},
+        "status": set(get_args(get_type_hints(Manifest)["status"])) - {"running"},
+        "reason": {*get_args(Reason), *get_args(QueueReason)},
         "source": {EVERYTHING["WatchedSource"]},
     }
 
@@ -121,6 +124,21 @@ def test_given_an_alarm_then_it_says_what_to_do_and_tells_the_topic() -> None:
     for name, alarm in synthesise(EVERYTHING).of("AWS::CloudWatch::Alarm").items():
         assert alarm["AlarmActions"] == ["arn:AlarmTopic"], name
         assert alarm["AlarmDescription"].endswith("."), name
+
+
+def test_given_an_alarm_then_the_operators_page_says_what_it_means() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = {
+        alarm for heading in re.findall(r"^### (.+)$", page, re.MULTILINE) for alarm in re.findall(r"\w+Alarm", heading)
+    }
+
+    assert told == synthesise(EVERYTHING).of("AWS::CloudWatch::Alarm").keys()
+
+
+def test_given_a_reason_to_wait_then_the_operators_page_says_what_to_do() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    assert {reason for reason in (*get_args(Reason), *get_args(QueueReason)) if f"`{reason}`" not in page} == set()
 
 
 def test_given_no_schedule_and_no_watched_source_then_nothing_is_missed() -> None:
