@@ -1,0 +1,163 @@
+"""Both functions as they are built, in Lambda's own Python runtime, against the embedded AWS and Altcraft."""
+
+import json
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from local.emulator import Emulator
+from local.emulator.faults import Delay
+from local.stack import Stack
+from tests.e2e.conftest import EVENTS
+from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
+from tests.runtime.parts import ROOT, Build, Missing, Runtime
+from tests.runtime.sandbox import Sandbox
+
+INSIDE = ROOT / "tests/runtime/inside"
+PACKAGES = {"ActivateFunction": "activate", "ExportAllFunction": "export_all"}
+
+RUNTIME_VERSION = (3, 13)
+
+Start = Callable[..., Sandbox]
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Runtime:
+    """Lambda's runtime. Asked for once in `make test`, where the tests too run on the Lambda's Python."""
+    if sys.version_info[:2] != RUNTIME_VERSION:
+        pytest.skip("the runtime is tried where the tests run on its own version of Python")
+    try:
+        return Runtime.find()
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def build(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """What `make build` ships, for this machine's processor."""
+    return Build.make(tmp_path_factory.mktemp("sam") / "build")
+
+
+@pytest.fixture
+def log() -> Iterator[IO[bytes]]:
+    """What the sandboxes of a test print; shown where the test fails."""
+    with tempfile.TemporaryFile() as printed:
+        yield printed
+        printed.seek(0)
+        print(printed.read().decode())
+
+
+@pytest.fixture
+def start(runtime: Runtime, build: Build, stack: Stack, emulator: Emulator, log: IO[bytes]) -> Start:
+    """Makes a sandbox of a function, by its logical id, with the environment that the template gives it.
+
+    But with an Altcraft and a memory of redemptions of the test's own, which the stack's worker of the queue does not share.
+    """
+    fill(emulator)
+    own = {"ALTCRAFT_URL": emulator.url, "REDEMPTIONS_TABLE": _table_like(stack, "ActivateFunction")}
+
+    def make(function: str, handler: str = "", timeout_seconds: int = 60, **probe: str) -> Sandbox:
+        declared = stack.functions.pools[function].function
+        environment = {
+            **stack.aws.environment,
+            "AWS_ENDPOINT_URL_LAMBDA": stack.ready.lambda_endpoint_url,
+            **declared.environment,
+            **{name: value for name, value in own.items() if name in declared.environment},
+            **probe,
+            "AWS_LAMBDA_FUNCTION_NAME": declared.name,
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
+        }
+        more = (INSIDE,) if probe else ()
+        return Sandbox(runtime, build, function, handler or declared.handler, environment, log, more)
+
+    return make
+
+
+def _table_like(stack: Stack, function: str) -> str:
+    """A new table of the same shape as the one this function was given."""
+    dynamodb = stack.aws.client("dynamodb")
+    given = stack.functions.pools[function].function.environment["REDEMPTIONS_TABLE"]
+    shape = dynamodb.describe_table(TableName=given)["Table"]
+    name = f"redemptions-{uuid.uuid4()}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        **{key: shape[key] for key in ("KeySchema", "AttributeDefinitions")},
+    )
+    return name
+
+
+def event(file: str) -> bytes:
+    return (EVENTS / file).read_bytes()
+
+
+def starts(log: IO[bytes]) -> list[bool]:
+    """Of each invocation that logged, whether the function says it was a cold start."""
+    log.seek(0)
+    lines = [json.loads(line) for line in log if line.startswith(b"{")]
+    found = {line["function_request_id"]: line["cold_start"] for line in lines if "cold_start" in line}
+    return list(found.values())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_sample_event_runs_in_a_new_sandbox_and_again_in_the_same(
+    start: Start, emulator: Emulator, file: str
+) -> None:
+    function, *_ = SAMPLES[file]
+    with start(function) as sandbox:
+        if file in PRECEDING:
+            sandbox.invoke(event(PRECEDING[file]))
+        for _ in range(2):
+            fill(emulator)
+            check(file, sandbox.invoke(event(file)))
+
+
+def test_given_a_sandbox_when_invoked_twice_then_the_second_is_warm(start: Start, log: IO[bytes]) -> None:
+    with start("ActivateFunction") as sandbox:
+        sandbox.invoke(event("webhook-shopify.json"))
+        sandbox.invoke(event("webhook-woocommerce.json"))
+    assert starts(log) == [True, False]
+
+
+def test_given_altcraft_hangs_when_the_time_is_up_then_lambda_says_so_and_the_next_invocation_starts_anew(
+    start: Start, emulator: Emulator, log: IO[bytes]
+) -> None:
+    emulator.faults.set([Delay(endpoints=frozenset({"activate"}), seconds=30)])
+    with start("ActivateFunction", timeout_seconds=3) as sandbox:
+        assert "Task timed out after 3.00 seconds" in sandbox.invoke(event("direct-activate.json"))
+        fill(emulator)
+        check("webhook-shopify.json", sandbox.invoke(event("webhook-shopify.json")))
+    assert starts(log) == [True]
+
+
+def test_given_a_wrong_event_when_invoked_directly_then_lambda_tells_the_error_by_its_name(start: Start) -> None:
+    with start("ActivateFunction") as sandbox:
+        error = sandbox.invoke(b'{"code": "Code-1", "loyalty_id": "five"}')
+    assert error["errorType"] == "InvalidField"
+    assert "loyalty_id" in error["errorMessage"]
+
+
+@pytest.mark.parametrize("function", PACKAGES)
+def test_given_every_sample_has_run_then_nothing_was_imported_from_outside_what_is_shipped(
+    start: Start, runtime: Runtime, build: Build, emulator: Emulator, function: str
+) -> None:
+    with start(function, "probe.handler", PROBED_HANDLER=f"{PACKAGES[function]}.app.handler") as sandbox:
+        for file in (PRECEDING.get(file, file) for file in FILES if SAMPLES[file][0] == function):
+            fill(emulator)
+            check(file, sandbox.invoke(event(file)))
+        told = sandbox.invoke(b'"modules"')
+    modules, standard_library = told["modules"], Path(told["standard_library"])
+
+    files = {name: Path(module["file"]) for name, module in modules.items()}
+    expected = {PACKAGES[function]: build.task(function), "altcraft": build.layer, "urllib3": build.layer}
+    expected |= {"serverless": build.layer, "botocore": runtime.python.parents[1]}
+    assert {name: folder for name, folder in expected.items() if not files[name].is_relative_to(folder)} == {}
+    lambdas_own = (build.task(function), build.layer, runtime.python.parents[1], standard_library)
+    assert [file for file in files.values() if not any(file.is_relative_to(folder) for folder in lambdas_own)] == []
+    ours = [name for name, file in files.items() if file.is_relative_to(build.folder) and file.suffix == ".py"]
+    assert [name for name in ours if not Path(modules[name]["bytecode"]).exists()] == []
