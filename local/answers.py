@@ -50,8 +50,8 @@ def read(source: str, module: str) -> list[Answer]:
 
 def _answers_in(node: ast.AST, where: str) -> Iterator[Answer]:
     for child in ast.iter_child_nodes(node):
-        named = isinstance(child, ast.FunctionDef | ast.ClassDef)
-        yield from _answers_in(child, f"{where}.{child.name}" if named else where)
+        inner = f"{where}.{child.name}" if isinstance(child, ast.FunctionDef | ast.ClassDef) else where
+        yield from _answers_in(child, inner)
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name):
             keywords = {keyword.arg or "": keyword.value for keyword in child.keywords}
             match child.func.id, child.args:

@@ -87,7 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
         except HangUp:
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = _serve  # noqa: N815 - the names http.server looks for
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Serve every method alike: the base class looks for `do_GET`, `do_POST` and so on."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
     def _read_length(self, length: int) -> bytes | None:
         """Read the body, or read past it and return None where it is longer than the server takes."""
