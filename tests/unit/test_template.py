@@ -193,6 +193,18 @@ def test_given_analytics_then_the_table_reads_where_the_exports_lie() -> None:
     assert table["Parameters"]["projection.loyalty_id.values"] == "5,6"
 
 
+def test_given_analytics_then_the_saved_queries_are_those_of_the_docs() -> None:
+    stack = synthesise(EVERYTHING)
+    queries = stack.of("AWS::Athena::NamedQuery")
+
+    assert {f"{query['Name']}.sql": query["QueryString"] for query in queries.values()} == {
+        path.name: path.read_text(encoding="utf-8") for path in (TEMPLATE.parent / "docs" / "queries").glob("*.sql")
+    }
+    assert {(query["Database"], query["WorkGroup"]) for query in queries.values()} == {
+        ("ExportDatabase", "ExportWorkGroup")
+    }
+
+
 def test_given_an_operators_secret_then_none_is_made_and_the_functions_are_told_of_it() -> None:
     stack = synthesise(EVERYTHING)
 
