@@ -1,0 +1,215 @@
+"""Each answer that docs/openapi.yaml describes is given: the API is brought to it, and the answer fits its description."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+import requests
+
+from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
+from local.emulator.settings import Settings
+from local.stack import Options, Stack
+from local.waiting import wait_until
+from tests.description import COMMITTED, conforms
+
+ACTIVATE, EXPORT, STATUS = (
+    "POST /promocodes/activate",
+    "POST /promocodes/export_all",
+    "GET /promocodes/exports/{export_id}",
+)
+WEBHOOK, CHALLENGE = "POST /webhooks/{source}", "GET /webhooks/{source}"
+
+SOURCES = {
+    "shop": {"platform": "tilda", "secrets": ["secret"], "loyalty_id": 5},
+    "broken": {"platform": "tilda", "secrets": ["secret"], "loyalty_id": "five"},
+}
+NO_ID = "20261122T083000Z-00000000000000000000"
+
+
+Send = Callable[[str, object], requests.Response]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, and what Altcraft is told before it. `before` sends another one first, and answers the path's variables."""
+
+    body: object = None
+    path: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    key: bool = True
+    stack: str = "well"
+    faults: Sequence[AnyFault] = ()
+    settings: Settings = field(default_factory=Settings)
+    before: Callable[[Stack, Send], dict[str, str]] | None = None
+
+
+def of_code(code: str, **more: object) -> dict[str, object]:
+    return {"code": code, "loyalty_id": 5, **more}
+
+
+def under_way(stack: Stack, send: Send) -> dict[str, str]:
+    """Have another request wait for Altcraft's answer."""
+    altcraft = stack.emulator
+    assert altcraft is not None
+    threading.Thread(target=send, args=("/promocodes/activate", of_code("GOOD-1", order_id="1"))).start()
+    wait_until(lambda: altcraft.journal.at_once)
+    return {}
+
+
+def exported(_: Stack, send: Send) -> dict[str, str]:
+    """Begin an export."""
+    answer: dict[str, str] = send("/promocodes/export_all", {"loyalty_id": 5}).json()
+    return answer
+
+
+XML = {"Content-Type": "application/xml"}
+DOWN = [Page(calls=None, status=503)]
+
+GIVEN: dict[tuple[str, int, str], Asked] = {
+    (ACTIVATE, 200, ""): Asked(of_code("GOOD-1")),
+    (ACTIVATE, 400, "invalid_field"): Asked({"code": "GOOD-1"}),
+    (ACTIVATE, 400, "malformed_body"): Asked("<xml>", headers=XML),
+    (ACTIVATE, 403, "api_key_required"): Asked(of_code("GOOD-1"), key=False),
+    (ACTIVATE, 404, "not_found"): Asked(of_code("nobody's")),
+    (ACTIVATE, 409, "already_activated"): Asked(of_code("USED-1")),
+    (ACTIVATE, 410, "expired"): Asked(of_code("OLD-1")),
+    (ACTIVATE, 413, "too_large"): Asked("x" * 5_000_000),
+    (ACTIVATE, 415, "unsupported_media_type"): Asked("code=GOOD-1", headers={"Content-Type": "text/plain"}),
+    (ACTIVATE, 422, "not_attached"): Asked(of_code("FREE-1")),
+    (ACTIVATE, 422, "rejected"): Asked(
+        of_code("GOOD-1"), faults=[Refuse(endpoints=frozenset({"activate"}), error=777, error_text="no")]
+    ),
+    (ACTIVATE, 503, "altcraft_unreachable"): Asked(of_code("GOOD-1"), faults=DOWN),
+    (ACTIVATE, 503, "altcraft_incoherent"): Asked(of_code("GOOD-1"), faults=[Page(calls=None, status=200)]),
+    (ACTIVATE, 503, "unsettled"): Asked(of_code("GOOD-1"), faults=[Drop(endpoints=frozenset({"activate"}))]),
+    (ACTIVATE, 503, "token_refused"): Asked(of_code("GOOD-1"), settings=Settings(tokens=frozenset({"another"}))),
+    (ACTIVATE, 503, "in_progress"): Asked(
+        of_code("GOOD-1", order_id="1"), faults=[Delay(seconds=6, endpoints=frozenset({"activate"}))], before=under_way
+    ),
+    (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD-1"), stack="poor"),
+    (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD-1", order_id="1"), stack="poor"),
+    (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD-1"), stack="unset"),
+    (EXPORT, 202, ""): Asked({"loyalty_id": 5}),
+    (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
+    (EXPORT, 400, "malformed_body"): Asked("[]"),
+    (EXPORT, 403, "api_key_required"): Asked({"loyalty_id": 5}, key=False),
+    (EXPORT, 413, "too_large"): Asked("x" * 5_000_000),
+    (EXPORT, 415, "unsupported_media_type"): Asked("loyalty_id=5", headers={"Content-Type": "text/plain"}),
+    (EXPORT, 503, "storage_unavailable"): Asked({"loyalty_id": 5}, stack="poor"),
+    (EXPORT, 503, "not_configured"): Asked({"loyalty_id": 5}, stack="unset"),
+    (STATUS, 200, ""): Asked(before=exported),
+    (STATUS, 400, "invalid_field"): Asked(path={"export_id": "-"}),
+    (STATUS, 403, "api_key_required"): Asked(path={"export_id": NO_ID}, key=False),
+    (STATUS, 404, "export_not_found"): Asked(path={"export_id": NO_ID}),
+    (STATUS, 503, "storage_unavailable"): Asked(path={"export_id": NO_ID}, stack="poor"),
+    (STATUS, 503, "not_configured"): Asked(path={"export_id": NO_ID}, stack="unset"),
+    (WEBHOOK, 200, ""): Asked("test=test", path={"source": "shop"}),
+    (WEBHOOK, 401, "bad_signature"): Asked("{}", path={"source": "shop"}),
+    (WEBHOOK, 404, "unknown_source"): Asked("{}", path={"source": "nobody"}),
+    (WEBHOOK, 413, "too_large"): Asked("x" * 5_000_000, path={"source": "shop"}),
+    (WEBHOOK, 503, "not_accepted"): Asked("{}", path={"source": "broken"}),
+    (WEBHOOK, 503, "not_configured"): Asked("{}", path={"source": "shop"}, stack="unset"),
+    (CHALLENGE, 200, ""): Asked(path={"source": "shop"}, query={"challenge": "8ec8d794"}),
+    (CHALLENGE, 404, "unknown_source"): Asked(path={"source": "nobody"}, query={"challenge": "8ec8d794"}),
+    (CHALLENGE, 405, "post_only"): Asked(path={"source": "shop"}),
+    (CHALLENGE, 503, "not_accepted"): Asked(path={"source": "broken"}, query={"challenge": "8ec8d794"}),
+    (CHALLENGE, 503, "not_configured"): Asked(path={"source": "shop"}, query={"challenge": "8ec8d794"}, stack="unset"),
+}
+
+NOT_GIVEN = {
+    "internal_error": "a defect of ours, and none is known",
+    "format_unavailable": "the tests' environment has what Parquet needs",
+    "throttled": "the embedded gateway does not throttle",
+    "filtered": "the embedded gateway has no firewall",
+    "timeout": "it comes after 29 seconds; tests/integration/test_local_gateway.py waits for a shorter one",
+    "unavailable": "a function that dies is in tests/integration/test_local_gateway.py",
+}
+
+
+def described() -> Iterator[tuple[str, int, str]]:
+    """Every route with each status and each problem; "" is a success."""
+    for path, methods in COMMITTED["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                schema = response["content"].get("application/problem+json", {}).get("schema")
+                kinds = schema["properties"]["type"]["enum"] if schema else [""]
+                for kind in kinds:
+                    yield f"{method.upper()} {path}", int(status), kind.rpartition(":")[2]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack]]:
+    """A stack that is well; one that lost its token, table and bucket; one that was never told where Altcraft is."""
+    log = os.open(tmp_path_factory.mktemp("openapi") / "functions.log", os.O_CREAT | os.O_WRONLY)
+    well = Options(sources=json.dumps(SOURCES), log=log, sandboxes=2)
+    options = {
+        "well": well,
+        "poor": replace(well, altcraft_token='{"no": "token"}'),
+        "unset": replace(well, parameters={"AltcraftUrl": ""}),
+    }
+    with ExitStack() as running:
+        started = {name: running.enter_context(Stack(one)) for name, one in options.items()}
+        poor = started["poor"]
+        poor.aws.client("dynamodb").delete_table(TableName="local-RedemptionsTable")
+        poor.aws.client("s3").delete_bucket(Bucket=poor.ready.export_bucket)
+        yield started
+    os.close(log)
+
+
+def ask(stack: Stack, route: str, asked: Asked) -> requests.Response:
+    altcraft = stack.emulator
+    assert altcraft is not None
+    altcraft.faults.set([])
+    altcraft.settings = Settings()
+    altcraft.programs.clear()
+    altcraft.programs.add(5, "GOOD-1", attached=True)
+    altcraft.programs.add(5, "USED-1", attached=True, activated=True)
+    altcraft.programs.add(5, "OLD-1", attached=True, expire_date=datetime(2024, 12, 31, tzinfo=UTC))
+    altcraft.programs.add(5, "FREE-1")
+    altcraft.settings = asked.settings
+    altcraft.faults.set(asked.faults)
+    method, path = route.split(" ")
+    headers = {"Content-Type": "application/json"} | ({"x-api-key": stack.ready.api_key} if asked.key else {})
+
+    def send(path: str, body: object) -> requests.Response:
+        return requests.post(stack.ready.api_url + path, json=body, headers=headers, timeout=30)
+
+    variables = asked.path | (asked.before(stack, send) if asked.before else {})
+    return requests.request(
+        method,
+        stack.ready.api_url + path.format_map(variables),
+        params=asked.query,
+        data=asked.body if isinstance(asked.body, str | None) else json.dumps(asked.body),
+        headers=headers | asked.headers,
+        timeout=30,
+    )
+
+
+def test_every_described_answer_is_tried_or_excused() -> None:
+    tried = set(GIVEN)
+    assert {one for one in described() if one[2] not in NOT_GIVEN} == tried
+    assert NOT_GIVEN.keys() <= {slug for _, _, slug in described()}
+
+
+@pytest.mark.parametrize(("route", "status", "slug"), GIVEN, ids=lambda value: str(value))
+def test_a_described_answer_is_given(stacks: dict[str, Stack], route: str, status: int, slug: str) -> None:
+    asked = GIVEN[route, status, slug]
+    response = ask(stacks[asked.stack], route, asked)
+    assert response.status_code == status, response.text
+    method, path = route.lower().split(" ")
+    description = COMMITTED["paths"][path][method]["responses"][str(status)]
+    media_type = response.headers["Content-Type"].partition(";")[0]
+    schema = description["content"][media_type]["schema"]
+    if media_type == "text/plain":
+        assert conforms(response.text, schema)
+    else:
+        assert conforms(response.json(), schema), response.text
+        assert response.json().get("type", "").endswith(slug)
+    required = {name for name, header in description.get("headers", {}).items() if header.get("required")}
+    assert {name.lower() for name in required} <= {name.lower() for name in response.headers}
