@@ -9,6 +9,7 @@ import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from export_all.settings import Settings as ExportSettings
 from local import configuration
 from local.template import Template
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
@@ -25,12 +26,83 @@ DATA = {
 
 
 @both
-def test_given_a_function_then_it_is_told_every_setting_it_reads_and_no_other(parameters: Mapping[str, str]) -> None:
-    variables = synthesise(parameters).of("AWS::Lambda::Function")["ActivateFunction"]["Environment"]["Variables"]
+@pytest.mark.parametrize(
+    ("function", "settings"), [("ActivateFunction", ActivateSettings), ("ExportAllFunction", ExportSettings)]
+)
+def test_given_a_function_then_it_is_told_every_setting_it_reads_and_no_other(
+    parameters: Mapping[str, str], function: str, settings: type[ActivateSettings | ExportSettings]
+) -> None:
+    variables = synthesise(parameters).of("AWS::Lambda::Function")[function]["Environment"]["Variables"]
 
     told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
 
-    assert told == {field.name for field in dataclasses.fields(ActivateSettings)}
+    assert told == {field.name for field in dataclasses.fields(settings)}
+
+
+@both
+def test_given_a_function_then_its_log_is_json_kept_for_a_time_and_no_metric_is_filtered_away(
+    parameters: Mapping[str, str],
+) -> None:
+    stack = synthesise(parameters)
+    groups = stack.of("AWS::Logs::LogGroup")
+
+    for function in stack.of("AWS::Lambda::Function").values():
+        logging = function["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON"
+        assert groups[logging["LogGroup"]]["RetentionInDays"] == "90"
+        # A line without a level, as a metric is, counts as INFO.
+        assert logging["ApplicationLogLevel"] in {"DEBUG", "INFO"}
+    assert set(document()["Parameters"]["LogLevel"]["AllowedValues"]) == {"DEBUG", "INFO"}
+
+
+def test_given_an_export_that_dies_then_it_is_tried_again_and_then_told() -> None:
+    (config,) = synthesise(LEAST).of("AWS::Lambda::EventInvokeConfig").values()
+
+    assert config["FunctionName"] == "ExportAllFunction"
+    assert config["MaximumRetryAttempts"] == 2
+    assert config["DestinationConfig"] == {"OnFailure": {"Destination": "arn:AlarmTopic"}}
+
+
+def test_given_an_event_of_the_shops_bus_that_fails_then_it_is_kept() -> None:
+    stack = synthesise(EVERYTHING)
+    config = stack.of("AWS::Lambda::EventInvokeConfig")["ActivateAsyncConfig"]
+    (target,) = stack.of("AWS::Events::Rule")["ShopifyRule"]["Targets"]
+
+    assert config["Qualifier"] == target["Arn"].rpartition(":")[2] == "live"
+    assert config["DestinationConfig"]["OnFailure"] == {"Destination": "arn:FailedIntakeQueue"}
+    assert target["DeadLetterConfig"] == {"Arn": "arn:FailedIntakeQueue"}
+
+
+def test_given_the_webhook_route_then_it_has_a_limit_of_its_own() -> None:
+    (stage,) = synthesise(LEAST | {"WebhookRateLimit": "77"}).of("AWS::ApiGateway::Stage").values()
+
+    limits = {
+        (setting["ResourcePath"], setting["HttpMethod"]): setting.get("ThrottlingRateLimit")
+        for setting in stage["MethodSettings"]
+    }
+
+    assert limits["/~1webhooks~1{source}", "POST"] == "77"
+    assert limits["/*", "*"] is None
+
+
+def test_given_access_logs_then_they_hold_nothing_that_a_caller_wrote() -> None:
+    (stage,) = synthesise(LEAST).of("AWS::ApiGateway::Stage").values()
+
+    fields = json.loads(stage["AccessLogSetting"]["Format"])
+
+    assert fields["route"] == "$context.resourcePath"
+    assert not {"$context.path", "$context.requestOverride.path"} & set(fields.values())
+
+
+@pytest.mark.parametrize(("choice", "made"), [("on-with-role", True), ("on", False), ("off", False)])
+def test_given_a_choice_of_access_logs_then_the_accounts_role_is_set_up_only_when_wanted(
+    choice: str, made: bool
+) -> None:
+    stack = synthesise(LEAST | {"AccessLogs": choice})
+    (stage,) = stack.of("AWS::ApiGateway::Stage").values()
+
+    assert bool(stack.of("AWS::ApiGateway::Account")) is made
+    assert ("AccessLogSetting" in stage) is (choice != "off")
 
 
 @both
