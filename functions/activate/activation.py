@@ -108,6 +108,16 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
+@dataclass
+class Attempt:
+    """What is known of an order's tries to activate its code."""
+
+    since: datetime
+    """When the first of them began."""
+    may_be_applied: bool = False
+    """One of them may have activated the code without our learning of it: its reply was lost, or its run was killed."""
+
+
 @dataclass(frozen=True)
 class Result:
     """An outcome, Altcraft's own words where it refused, and the order that used the code before, where we know it."""
@@ -135,13 +145,25 @@ QueueReason = Literal["out_of_time", "altcraft_down"]
 class TryAgain(Exception):
     """The activation has no outcome yet; the same request is safe and may succeed later.
 
-    `altcraft_down` says that the next request would fare no better.
+    `altcraft_down` says that the next request would fare no better; `refusal` holds Altcraft's words, where it spoke.
     """
 
-    def __init__(self, reason: Reason | QueueReason, message: str, *, altcraft_down: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason | QueueReason,
+        message: str,
+        *,
+        altcraft_down: bool = False,
+        refusal: Refused | None = None,
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.altcraft_down = altcraft_down
+        self.refusal = refusal
+
+
+NO_OUTCOME: Final = (AltcraftError, SecretError, UnusableToken)
+"""What ends a try without an outcome; `Activator.activate` tells each as `TryAgain`."""
 
 
 class PromoCodes(Protocol):
@@ -173,22 +195,20 @@ class Activator:
         """
         try:
             if redemption.order_id is None:
-                return self._settle(redemption, since=datetime.now(UTC), tried_before=False)
+                return self._settle(redemption, Attempt(since=datetime.now(UTC)))
             return self._redemptions.once(redemption, self._settle)
         except TokenRefused as error:
-            raise TryAgain("token_refused", str(error), altcraft_down=True) from error
+            raise TryAgain("token_refused", str(error), altcraft_down=True, refusal=error) from error
         except (SecretError, UnusableToken) as error:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
         except AltcraftError as error:
             reason: Reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
             raise TryAgain(reason, str(error), altcraft_down=True) from error
 
-    def _settle(self, redemption: Redemption, since: datetime, *, tried_before: bool) -> Result:
+    def _settle(self, redemption: Redemption, attempt: Attempt) -> Result:
         """Ask Altcraft to activate, and where it refuses or its reply is lost, what is true.
 
-        Args:
-            since: when this order first tried.
-            tried_before: it tried before this time, and never learned what came of it.
+        A lost reply is noted in `attempt`, for a later try to know.
         """
         code, loyalty_id = redemption.code, redemption.loyalty_id
         refusal: Refused | None = None
@@ -201,6 +221,7 @@ class Activator:
         except (Unreachable, IncoherentReply) as error:
             if isinstance(error, Unreachable) and not error.sent:
                 raise
+            attempt.may_be_applied = True
         else:
             return Result(Outcome.ACTIVATED)
 
@@ -210,14 +231,17 @@ class Activator:
             raise
         except Refused as error:
             if error.error == _TARIFF_LIMIT:
+                if attempt.may_be_applied:
+                    raise TryAgain(
+                        "unsettled", f"Altcraft does not say what came of it: {error}", refusal=error
+                    ) from error
                 return Result(Outcome.REJECTED, refusal or error)
             if self._promo_codes.suspect_token(error, code, loyalty_id):
-                return self._settle(redemption, since, tried_before=tried_before)
+                return self._settle(redemption, attempt)
             return Result(Outcome.NOT_FOUND, refusal or error)
 
-        may_be_ours = refusal is None or tried_before
         if state.is_activated:
-            ours = may_be_ours and self._activated_since(state, since)
+            ours = attempt.may_be_applied and self._activated_since(state, attempt.since)
             return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)
         if state.is_expired:
             return Result(Outcome.EXPIRED, refusal)

@@ -70,6 +70,7 @@ def respond(request: Request, activator: Activator) -> Reply:
             "The code could not be activated now",
             f"{failure}. Send the same request again, with the same order_id.",
             retryable=True,
+            altcraft=failure.refusal,
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         ) from failure
     if result.outcome is not Outcome.ACTIVATED:

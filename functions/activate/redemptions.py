@@ -4,12 +4,15 @@ Two kinds of items, by the prefix of `id`; all of them expire:
 
 - `redemption#...`, kept by Powertools Idempotency: the lock while an order's code is being activated, and afterwards the
   answer. Its key is the program and the code, and it is validated on the order, so another order stands out.
-- `attempt#...`: when an order first tried, written before Altcraft is asked, and there until the outcome is known. Powertools
-  forgets a run that failed; but a run whose reply was lost, or that was killed, may have activated the code.
+- `attempt#...`: when an order first tried, written before Altcraft is asked, and taken away once it is certain that none of the
+  order's tries activated the code. Powertools forgets a run that failed; but a run whose reply was lost, or that was killed,
+  may have activated the code.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -28,7 +31,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
-from activate.activation import Outcome, Redemption, Result, TryAgain
+from activate.activation import NO_OUTCOME, Attempt, Outcome, Redemption, Result, TryAgain
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
@@ -65,8 +68,8 @@ class _NoRedemption(Exception):
         self.result = result
 
 
-Settle = Callable[..., Result]
-"""`settle(redemption, since=..., tried_before=...)`: find out how a redemption ends."""
+Settle = Callable[[Redemption, Attempt], Result]
+"""Find out how a redemption ends, noting in the attempt where it may have been applied without a reply."""
 
 
 class Redemptions:
@@ -96,8 +99,14 @@ class Redemptions:
         """
 
         def redeem(*, order: dict[str, Any]) -> dict[str, Any]:
-            since, tried_before = self._begin_attempt(redemption)
-            result = settle(redemption, since=since, tried_before=tried_before)
+            attempt = self._begin_attempt(redemption)
+            try:
+                result = settle(redemption, attempt)
+            except NO_OUTCOME:
+                # Otherwise a code that somebody else activates meanwhile would pass for this order's own.
+                if not attempt.may_be_applied:
+                    self._end_attempt(redemption)
+                raise
             if result.outcome is not Outcome.ACTIVATED:
                 self._end_attempt(redemption)
                 raise _NoRedemption(result)
@@ -119,11 +128,11 @@ class Redemptions:
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
             raise TryAgain("in_progress", "this code is being activated just now") from error
         except (IdempotencyPersistenceLayerError, ClientError, BotoCoreError) as error:
-            raise TryAgain("table_unavailable", f"the table {self._table} does not answer") from error
+            raise TryAgain("table_unavailable", f"the table {self._table} does not answer ({_cause(error)})") from error
         return Result(Outcome.ACTIVATED)
 
-    def _begin_attempt(self, redemption: Redemption) -> tuple[datetime, bool]:
-        """When this order first tried, and whether that was before now."""
+    def _begin_attempt(self, redemption: Redemption) -> Attempt:
+        """This order's attempt: the one that an earlier try left behind, which may have been applied, or a new one."""
         now = datetime.now(UTC)
         before = self._dynamodb.update_item(
             TableName=self._table,
@@ -136,11 +145,22 @@ class Redemptions:
             },
             ReturnValues="ALL_OLD",
         ).get("Attributes")
-        return (datetime.fromisoformat(before["since"]["S"]), True) if before else (now, False)
+        if before:
+            return Attempt(datetime.fromisoformat(before["since"]["S"]), may_be_applied=True)
+        return Attempt(now)
 
     def _end_attempt(self, redemption: Redemption) -> None:
         self._dynamodb.delete_item(TableName=self._table, Key=_attempt(redemption))
 
 
 def _attempt(redemption: Redemption) -> dict[str, Any]:
-    return {"id": {"S": f"attempt#{redemption.loyalty_id}#{redemption.code}#{redemption.order_id}"}}
+    # Hashed, because a key has 2048 bytes at the most, and a code may hold whatever would stand between its parts.
+    parts = json.dumps([redemption.loyalty_id, redemption.code, redemption.order_id])
+    return {"id": {"S": f"attempt#{hashlib.sha256(parts.encode()).hexdigest()}"}}
+
+
+def _cause(error: BaseException) -> str:
+    """What AWS calls the failure, which Powertools wraps up."""
+    while not isinstance(error, ClientError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__

@@ -140,6 +140,7 @@ def test_a_refused_token_is_503_and_is_not_told(api: Api, stack: Stack, altcraft
     response = api.post(PATH, {"code": code, "loyalty_id": 5, "order_id": "1001"})
     members = problem(response, 503)
     assert members["type"].endswith(":token_refused")
+    assert members["altcraft"]["error"] == error
     assert "local-altcraft-token" not in response.text
     secrets = stack.aws.client("secretsmanager")
     secrets.put_secret_value(SecretId="local-AltcraftSecret", SecretString=json.dumps({"token": rotated}))

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from activate.activation import Activator, Outcome, Redemption, Result, TryAgain
+from activate.activation import MAX_TEXT, Activator, Outcome, Redemption, Result, TryAgain
 from activate.redemptions import Redemptions
 from altcraft.client import Client, Timeouts
 from altcraft.token import Token
@@ -215,6 +215,68 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     assert activator.activate(Redemption("good", 5, "1001")).outcome is Outcome.ACTIVATED
 
 
+def test_an_order_whose_tries_cannot_have_been_applied_takes_no_credit(
+    emulator: Emulator, aws: Aws, table: str
+) -> None:
+    emulator.programs.add(5, "good", attached=True)
+    secret = Secret("stale")
+    activator = make_activator(emulator, aws, table, secret=secret)
+    with pytest.raises(TryAgain):
+        activator.activate(Redemption("good", 5, "1001"))
+    secret.value = TOKEN
+    assert activator.activate(Redemption("good", 5)).outcome is Outcome.ACTIVATED
+    assert activator.activate(Redemption("good", 5, "1001")).outcome is Outcome.ALREADY_ACTIVATED
+
+
+class RotatedSecret(Secret):
+    """Holds another token by the time it is read again."""
+
+    def refresh(self) -> str:
+        self.value = "rotated"
+        return self.value
+
+
+def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emulator, aws: Aws, table: str) -> None:
+    emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}))
+    emulator.programs.add(5, "good", attached=True)
+    emulator.faults.set(
+        [
+            Drop(endpoints=frozenset({"activate"}), applied=True),
+            Refuse(endpoints=frozenset({"get"}), error=777, error_text="?"),
+        ]
+    )
+    activator = make_activator(emulator, aws, table, secret=RotatedSecret())
+    assert activator.activate(Redemption("good", 5, "1001")).outcome is Outcome.ACTIVATED
+
+
+def test_a_lost_reply_is_not_settled_by_a_get_that_the_tariff_refuses(activator: Activator, emulator: Emulator) -> None:
+    emulator.faults.set(
+        [
+            Drop(endpoints=frozenset({"activate"}), applied=True),
+            Refuse(endpoints=frozenset({"get"}), error=402, error_text="Tariff limit reached"),
+        ]
+    )
+    with pytest.raises(TryAgain) as failed:
+        activator.activate(Redemption("good", 5, "1001"))
+    assert failed.value.reason == "unsettled"
+    assert activator.activate(Redemption("good", 5, "1001")).outcome is Outcome.ACTIVATED
+
+
+def test_the_longest_code_and_order_fit_into_the_tables_keys(activator: Activator, emulator: Emulator) -> None:
+    longest = "\U0001f600" * MAX_TEXT
+    emulator.programs.add(5, longest, attached=True)
+    assert activator.activate(Redemption(longest, 5, longest)).outcome is Outcome.ACTIVATED
+
+
+def test_an_attempt_belongs_to_one_code_and_order_whatever_is_in_them(activator: Activator, emulator: Emulator) -> None:
+    emulator.programs.add(5, "a", "a#b", attached=True)
+    emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
+    with pytest.raises(TryAgain):
+        activator.activate(Redemption("a#b", 5, "c"))
+    assert activator.activate(Redemption("a", 5)).outcome is Outcome.ACTIVATED
+    assert activator.activate(Redemption("a", 5, "b#c")).outcome is Outcome.ALREADY_ACTIVATED
+
+
 def test_an_unusable_secret_loses_no_code(emulator: Emulator, aws: Aws, table: str) -> None:
     with pytest.raises(TryAgain, match="plain text") as failed:
         make_activator(emulator, aws, table, secret=Secret("{}")).activate(Redemption("good", 5, "1001"))
@@ -263,4 +325,5 @@ def test_a_table_that_does_not_answer_loses_no_code(emulator: Emulator, aws: Aws
     with pytest.raises(TryAgain) as failed:
         make_activator(emulator, aws, "no-such-table").activate(Redemption("good", 5, "1001"))
     assert failed.value.reason == "table_unavailable"
+    assert "ResourceNotFoundException" in str(failed.value)
     assert emulator.journal.calls["activate"] == 0
