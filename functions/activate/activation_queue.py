@@ -41,7 +41,7 @@ def is_message(body: str) -> bool:
     """Whether the body of an SQS message is one of ours, rather than a webhook that a platform puts into a queue itself."""
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and {"code", "loyalty_id"} <= fields.keys()
 

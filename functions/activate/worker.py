@@ -39,13 +39,14 @@ _FAILURES_IN_A_ROW: Final = 3
 """So many say that Altcraft is down; fewer may be chance."""
 
 _CALL_BUDGET_MS: Final = 45_000
-"""The longest that one message may take, every timeout reached: it is not begun with less time than that."""
+"""Enough for a message while Altcraft is slow: it is not begun with less time than that. If it takes longer all the same,
+Lambda kills the run and SQS brings the batch back; the order's attempt then tells what may have been applied."""
 
 
 def pause(age: float) -> int:
-    """Seconds until a message of this age (seconds) is tried again: half its age, from 5 s to 15 min.
+    """Seconds until a message that was first tried `age` seconds ago is tried again: half of that, from 5 s to 15 min.
 
-    By its age, because a receive counts also when Altcraft was not asked. A tenth at random, so that a burst spreads out.
+    By time, because a receive counts also when Altcraft was not asked. A tenth at random, so that a burst spreads out.
     """
     growing = min(max(age / 2, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
     return round(growing * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
@@ -79,17 +80,19 @@ class Worker:
         return dict(answer)
 
     def _take(self, message: SQSRecord, context: LambdaContext) -> None:
-        age = time.time() - int(message.attributes.sent_timestamp) / 1000
+        now = time.time()
+        # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
+        age = now - int(message.attributes.approximate_first_receive_timestamp) / 1000
         try:
             order = json.loads(message.body)
             redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             detail = str(error) if isinstance(error, InvalidField) else "the message is not one of ours"
             self._give_up(message, "unreadable", detail)
             return
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
             # At each try: SQS's own metric of age leaves out a message that has been received more than thrice.
-            count(Metric.MESSAGE_AGE, max(age, 0.0))
+            count(Metric.MESSAGE_AGE, max(now - int(message.attributes.sent_timestamp) / 1000, 0.0))
             try:
                 result = self._activate(redemption, context)
             except TryAgain as failure:
