@@ -154,6 +154,29 @@ def test_a_token_refused_for_good_is_told_without_the_token(emulator: Emulator, 
     assert "stale-token" not in str(refused.value)
 
 
+def test_a_secret_that_turned_stale_while_its_token_was_refused_is_still_a_newer_one(emulator: Emulator) -> None:
+    class Expiring(OneSecret):
+        """Its cache ends once the token was given."""
+
+        def text(self) -> str:
+            given, self.cached = self.cached, self.stored
+            return given
+
+    emulator.programs.add(5, "Code-1", attached=True)
+    secret = Expiring("rotated-away")
+    secret.stored = TOKEN
+    Client(emulator.url, Token(secret)).activate("Code-1", 5)
+    assert emulator.programs.activations[5, "Code-1"] == 1
+
+
+def test_altcrafts_words_can_be_carried_on(emulator: Emulator, client: Client) -> None:
+    body = r'{"data": null, "error": 901, "error_text": "cut \ud83d off\u0000"}'
+    emulator.faults.set([Page(status=200, body=body)])
+    with pytest.raises(Refused) as refused:
+        client.activate("attached", 5)
+    assert refused.value.error_text == "cut   off "
+
+
 def test_a_token_refused_by_an_undocumented_code_is_suspected(emulator: Emulator, client: Client, wire: Wire) -> None:
     emulator.settings = Settings(wrong_token=Refusal(777, "Emulated"))
     stale = Client(emulator.url, Token(OneSecret("stale-token")), wire)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
-from serverless.secrets import LIFETIME_SECONDS, Secret, SecretError
+from serverless.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
 
 
 class Clock:
@@ -66,3 +66,26 @@ def test_given_a_secret_that_holds_no_text_when_read_then_the_error_names_it(
 def test_given_no_such_secret_when_read_then_the_error_names_it_and_the_remedy(aws: Aws) -> None:
     with pytest.raises(SecretError, match=r"no-such-secret.*must exist"):
         Secret("no-such-secret").text()
+
+
+def test_given_a_secret_that_was_read_when_it_can_no_longer_be_read_then_its_text_stays_in_use(manager: Any) -> None:
+    name, clock = _secret(manager, SecretString="old"), Clock()
+    secret = Secret(name, clock)
+    secret.text()
+    manager.delete_secret(SecretId=name)
+    clock.seconds = LIFETIME_SECONDS
+    assert secret.text() == "old"
+    manager.restore_secret(SecretId=name)
+    manager.put_secret_value(SecretId=name, SecretString="new")
+    assert secret.text() == "old"
+    clock.seconds += PATIENCE_SECONDS
+    assert secret.text() == "new"
+
+
+def test_given_a_secret_that_was_read_when_refreshed_and_unreadable_then_the_error_says_why(manager: Any) -> None:
+    name = _secret(manager, SecretString="old")
+    secret = Secret(name)
+    secret.text()
+    manager.delete_secret(SecretId=name)
+    with pytest.raises(SecretError, match="InvalidRequestException"):
+        secret.refresh()

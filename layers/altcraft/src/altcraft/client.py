@@ -225,6 +225,8 @@ def raise_for_error(error: int, error_text: object, status: int, token: str) -> 
     if error == 0:
         return
     words = (error_text if isinstance(error_text, str) else "").replace(token, "[token]")[:500]
+    # They go on into XML, HTTP and logs, which cannot carry control characters or half of a surrogate pair.
+    words = "".join(character if character.isprintable() else " " for character in words)
     if status == requests.codes.too_many_requests:
         raise Unreachable(f"Altcraft answered HTTP 429: error {error}, {words!r}")
     raise (TokenRefused if error in TOKEN_REFUSED_ERRORS else Refused)(error, words)

@@ -23,6 +23,7 @@ class Token:
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
+        self._given = ""
 
     def value(self) -> str:
         """The token, from the cache where it is fresh.
@@ -30,16 +31,16 @@ class Token:
         Raises:
             UnusableToken: the secret holds none.
         """
-        return _token_in(self._secret.text())
+        self._given = _token_in(self._secret.text())
+        return self._given
 
     def renew(self) -> bool:
-        """Read the secret again; True when it now holds another token than before.
+        """Read the secret again; True when it now holds another token than `value` gave last.
 
         Raises:
             UnusableToken: the secret holds none.
         """
-        before = self._secret.text()
-        return _token_in(self._secret.refresh()) != _token_in(before)
+        return _token_in(self._secret.refresh()) != self._given
 
     def __repr__(self) -> str:
         return "Token(...)"

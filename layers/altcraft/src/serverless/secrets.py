@@ -12,9 +12,13 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless import aws
+from serverless.telemetry import logger
 
 LIFETIME_SECONDS: Final = 300
 """How long a secret is served from the cache. What refuses it calls `refresh` and need not wait."""
+
+PATIENCE_SECONDS: Final = 30
+"""How long a secret whose lifetime is over stays in use before it is asked for again, while it cannot be read."""
 
 
 class SecretError(Exception):
@@ -32,24 +36,35 @@ class Secret:
         self._fresh_until = float("-inf")
 
     def text(self) -> str:
-        """The secret, from the cache where it is fresh.
+        """The secret, from the cache where it is fresh, and also where Secrets Manager does not give a newer one.
 
         Raises:
-            SecretError: it does not exist, may not be read, or is not text.
+            SecretError: it was never read, and does not exist, may not be read, or is not text.
         """
-        return self._text if self._clock() < self._fresh_until else self.refresh()
+        if self._clock() < self._fresh_until:
+            return self._text
+        try:
+            return self.refresh()
+        except SecretError as error:
+            if not self._text:
+                raise
+            self._fresh_until = self._clock() + PATIENCE_SECONDS
+            logger.error("A secret cannot be read; the text read last stays in use", detail=str(error))
+            return self._text
 
     def refresh(self) -> str:
         """The secret as it is now.
 
         Raises:
-            SecretError: as `text`.
+            SecretError: it does not exist, may not be read, or is not text.
         """
         try:
             secret = aws.client("secretsmanager").get_secret_value(SecretId=self._id)
         except (ClientError, BotoCoreError) as error:
+            cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
             raise SecretError(
-                f"cannot read the secret {self._id}: it must exist, have a value, and be readable by the function's role"
+                f"cannot read the secret {self._id} ({cause}): "
+                "it must exist, have a value, and be readable by the function's role"
             ) from error
         if "SecretString" not in secret:
             raise SecretError(f"the secret {self._id} is binary: store it as text")
