@@ -40,7 +40,7 @@ install: $(VENV)/dev.stamp ## install what developing needs, into .venv
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
-	cd requirements && for name in uv layer local dev sam checkov runtime usual; do \
+	cd requirements && for name in uv layer local dev sam checkov runtime usual bench; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
 
@@ -108,6 +108,20 @@ lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint --region eu-west-1
 	$(CHECKOV) --config-file .checkov.yaml
+
+# --- benchmarks ------------------------------------------------------------------------------------------------------
+
+.venv-bench/stamp: requirements/bench.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv-bench
+	$(UV) pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements/bench.txt
+	$(UV) pip install --quiet --python .venv-bench/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: bench bench-export
+bench: bench-export ## measure what docs/performance.md says; takes half an hour and wants a machine that does nothing else
+
+bench-export: .venv-bench/stamp
+	.venv-bench/bin/python -m tests.benchmarks.export $(BENCH)
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
