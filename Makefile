@@ -149,3 +149,7 @@ deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-chan
 sources: $(VENV)/local.stamp ## check webhook sources and upload them: FILE=sources.json, and STACK=name or LOCAL=the embedded stack's api_url
 	@test -n "$(FILE)" || { echo "Name the document of sources: make sources FILE=sources.json"; exit 1; }
 	@$(BIN)/python -m local.sources $(FILE) $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))
+
+.PHONY: redrive
+redrive: $(VENV)/local.stamp ## queue the dead letters again: STACK=name, or LOCAL=the embedded stack's api_url
+	@$(BIN)/python -m local.redrive $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))

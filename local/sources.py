@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from activate.checks import InvalidSettings
 from activate.signatures import Token
 from activate.sources import Source, parse
+from local.deployed import DEFAULT_STACK, NotDeployed, outputs
 from local.running import NotRunning, aws_client, find
 
 LARGEST: Final = 65_536
@@ -127,13 +128,10 @@ def deployed(stack: str) -> Target:
         Unusable: there is no such stack, or it cannot be seen.
     """
     try:
-        described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        return Target(boto3.client("secretsmanager"), outputs["SourcesSecretId"], outputs["WebhookUrl"])
-    except (ClientError, BotoCoreError) as error:
-        raise Unusable(f"cannot look at the stack {stack} (name another with STACK=...): {error}") from error
-    except KeyError as error:
-        raise Unusable(f"the stack {stack} has no output {error}: is it this application's?") from error
+        secret_id, webhook_url = outputs(stack, "SourcesSecretId", "WebhookUrl")
+    except NotDeployed as error:
+        raise Unusable(str(error)) from error
+    return Target(boto3.client("secretsmanager"), secret_id, webhook_url)
 
 
 def embedded(api_url: str) -> Target:
@@ -156,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="the document: a JSON object, source name → settings")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--stack", default="altcraft-promocodes", help="the deployed stack")
+    where.add_argument("--stack", default=DEFAULT_STACK, help="the deployed stack")
     where.add_argument("--local", metavar="API_URL", help="the embedded stack at this address instead")
     wanted = parser.parse_args(arguments)
     try:

@@ -1,0 +1,118 @@
+"""`make redrive`, against real queues over HTTP."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from local.aws import Aws
+from local.http import Request, Response, Server
+from local.redrive import Queues, main, redrive
+
+
+def letter(number: int) -> str:
+    return json.dumps({"code": f"c{number}", "loyalty_id": 5, "order_id": f"shop/{number}"})
+
+
+@pytest.fixture
+def queues(aws: Aws) -> Queues:
+    sqs = aws.client("sqs")
+    dead, activation = (
+        sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("dead", "activation")
+    )
+    return Queues(sqs, dead, activation)
+
+
+def bury(queues: Queues, body: str, reason: str = "altcraft_unreachable") -> None:
+    queues.sqs.send_message(
+        QueueUrl=queues.dead_letter_queue_url,
+        MessageBody=body,
+        MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+    )
+
+
+def bodies(queues: Queues, queue_url: str) -> list[str]:
+    found: list[str] = []
+    while messages := queues.sqs.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        assert not any("MessageAttributes" in message for message in messages), "a reason of before is not one of now"
+        found += [message["Body"] for message in messages]
+    return sorted(found)
+
+
+def waiting(queues: Queues) -> int:
+    """The messages in the dead-letter queue, hidden or not."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    told = queues.sqs.get_queue_attributes(QueueUrl=queues.dead_letter_queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(told[name]) for name in names)
+
+
+def test_given_more_letters_than_one_batch_holds_then_every_code_goes_back(queues: Queues) -> None:
+    for number in range(23):
+        bury(queues, letter(number))
+
+    moved = redrive(queues)
+
+    assert (moved.back, moved.left) == (23, 0)
+    assert bodies(queues, queues.activation_queue_url) == sorted(letter(number) for number in range(23))
+    assert waiting(queues) == 0
+
+
+def test_given_a_letter_that_is_none_of_ours_then_it_is_left_for_a_person(queues: Queues) -> None:
+    bury(queues, "hello", reason="unreadable")
+    bury(queues, letter(1))
+
+    moved = redrive(queues)
+
+    assert (moved.back, moved.left) == (1, 1)
+    assert bodies(queues, queues.activation_queue_url) == [letter(1)]
+    assert waiting(queues) == 1
+
+
+def test_given_a_queue_that_takes_only_some_then_the_others_stay(queues: Queues) -> None:
+    for number in range(3):
+        bury(queues, letter(number))
+
+    class Choosy:
+        """SQS, but for one entry of each batch that it refuses."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queues.sqs, name)
+
+        def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803 - SQS's own names
+            answer = queues.sqs.send_message_batch(QueueUrl=QueueUrl, Entries=Entries[1:])
+            return {**answer, "Failed": [{"Id": Entries[0]["Id"], "Code": "InternalError", "SenderFault": False}]}
+
+    moved = redrive(Queues(Choosy(), queues.dead_letter_queue_url, queues.activation_queue_url))
+
+    assert moved.left >= 1
+    assert moved.back + waiting(queues) == 3
+    assert len(bodies(queues, queues.activation_queue_url)) == moved.back
+
+
+def test_given_no_letters_then_it_says_so_and_ends(queues: Queues, capsys: pytest.CaptureFixture[str]) -> None:
+    ready = {
+        "aws_endpoint_url": queues.sqs.meta.endpoint_url,
+        "dead_letter_queue_url": queues.dead_letter_queue_url,
+        "activation_queue_url": queues.activation_queue_url,
+    }
+
+    def running(_request: Request) -> Response:
+        return Response(200, json.dumps(ready).encode(), [("Content-Type", "application/json")])
+
+    bury(queues, letter(1))
+    with Server(running) as server:
+        assert main(["--local", server.url]) == 0
+        assert main(["--local", server.url]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Codes in the activation queue again: 1.",
+        "Codes in the activation queue again: 0.",
+    ]
+
+
+def test_given_no_stack_then_the_remedy_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--local", "http://127.0.0.1:9"]) == 1
+    assert "make local" in capsys.readouterr().err
