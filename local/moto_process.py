@@ -3,22 +3,23 @@
 A process of its own, because moto's work would otherwise hold up the gateway's threads.
 """
 
-import logging
 import sys
 import threading
 
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local.http import Server
 from local.lifeline import end_with_parent
+from local.moto_mends import mend
+from local.wsgi import serve_wsgi
 
 
 def main(host: str) -> None:
     """Serve until the parent ends this process."""
     end_with_parent()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(host, port=0, verbose=False)
-    server.start()
-    print(server.get_host_and_port()[1], flush=True)
+    mend()
+    server = Server(serve_wsgi(DomainDispatcherApplication(create_backend_app)), host).start()
+    print(server.port, flush=True)
     threading.Event().wait()
 
 
