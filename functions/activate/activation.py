@@ -79,8 +79,11 @@ def _text(field: str, value: object, example: str) -> str:
 
 def _order_id(value: object) -> str:
     value = _whole(value)
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return _text("order_id", str(value) if number else value, "1001")
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or leave it out')
+    return _text("order_id", value, "1001")
 
 
 def _whole(value: object) -> object:

@@ -99,9 +99,14 @@ def _only_activator() -> Activator:
     from altcraft.client import Client
     from altcraft.token import Token
     from serverless.secrets import Secret
+    from serverless.settings import SettingsError
 
     token = Token(Secret(settings().altcraft_secret_id))
-    return Activator(Client(settings().altcraft_url, token, settings().altcraft_wire), _redemptions())
+    try:
+        client = Client(settings().altcraft_url, token, settings().altcraft_wire)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return Activator(client, _redemptions())
 
 
 @cache

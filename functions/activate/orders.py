@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
 LONGEST_CODE: Final = 255
@@ -106,5 +105,6 @@ class Reader:
 def _search(expression: ParsedResult, setting: str, body: Any) -> Any:
     try:
         return expression.search(body)
-    except JMESPathError as error:
+    # jmespath lets Python's own errors through, as in contains('text', `5`) or [::0]; its own are ValueErrors.
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise UnreadableOrder(f"{setting}: the expression does not fit the body ({type(error).__name__})") from error

@@ -49,7 +49,7 @@ class Quarantine:
                 Key=key,
                 Body=body,
                 ContentType=media_type
-                if media_type.isascii() and media_type.isprintable()
+                if media_type and media_type.isascii() and media_type.isprintable()
                 else "application/octet-stream",
                 Metadata={"reason": reason.encode("ascii", "replace").decode()},
             )

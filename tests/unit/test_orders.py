@@ -207,5 +207,13 @@ class TestUnreadable:
         with pytest.raises(UnreadableOrder, match=r"^paid: [^7]*$"):
             read({"id": 1, "paid": 7}, paid="starts_with(paid, 'p')")
 
+    @pytest.mark.parametrize("expression", ["contains(id, codes)", "codes[::0]", "max_by(codes, &@)", "ceil(big)"])
+    def test_given_an_expression_at_which_jmespath_itself_stumbles_then_the_setting_is_named(
+        self, expression: str
+    ) -> None:
+        body = json.loads('{"id": "1", "codes": [1, "x"], "big": 1e999}')
+        with pytest.raises(UnreadableOrder, match="paid: "):
+            read(body, paid=expression)
+
     def test_given_an_unpaid_order_then_nothing_else_of_it_matters(self) -> None:
         assert read({"id": None, "paid": False, "codes": 1.5}) is None

@@ -1,0 +1,114 @@
+"""Requests and replies of the REST API's proxy events, below any function."""
+
+import base64
+import json
+from typing import Any, NoReturn
+
+import pytest
+import xmltodict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from altcraft.errors import Refused
+from serverless.http import Problem, Reply, Request, answering, reply
+from serverless.secrets import SecretError
+from serverless.settings import SettingsError
+
+TEXT = "Code-1 <&> \u042f\U0001f600"
+
+
+def request(body: bytes = b"", **headers: str) -> Request:
+    return Request("POST", "/", {}, {name.replace("_", "-"): value for name, value in headers.items()}, {}, body)
+
+
+@given(st.binary())
+def test_given_a_body_in_base64_then_it_is_its_exact_bytes(body: bytes) -> None:
+    event = {"httpMethod": "POST", "resource": "/", "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+    assert Request.from_event(event).body == body
+
+
+def test_given_an_event_of_the_least_then_what_is_missing_is_empty() -> None:
+    found = Request.from_event({"httpMethod": "GET", "resource": "/", "headers": None, "body": None})
+    assert (found.path, found.headers, found.query, found.body, found.request_id) == ({}, {}, {}, b"", "")
+    assert (found.media_type, found.accepts) == ("", "json")
+
+
+@pytest.mark.parametrize(
+    ("accept", "wire"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/html", "json"),
+        ("application/xml", "xml"),
+        ("TEXT/XML; charset=utf-8", "xml"),
+        ("application/json, application/xml", "json"),
+        ("application/json;q=0.5, application/xml", "xml"),
+        ("application/xml; q=0.1, */*", "xml"),
+        ("application/xml;q=0, */*", "json"),
+        ("application/xml;q=much", "json"),
+        ("application/xml;q=nan", "json"),
+    ],
+)
+def test_given_an_accept_header_then_the_format_it_prefers_is_spoken(accept: str, wire: str) -> None:
+    assert request(accept=accept).accepts == wire
+
+
+@given(st.text())
+def test_given_any_headers_then_a_format_is_found(text: str) -> None:
+    assert request(accept=text).accepts in ("json", "xml")
+    assert isinstance(request(content_type=text).media_type, str)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+def test_given_a_format_that_is_not_spoken_then_it_is_415_and_the_remedy_is_told(media_type: str) -> None:
+    with pytest.raises(Problem, match="application/json or application/xml") as problem:
+        request(b"{}", content_type=media_type).fields()
+    assert problem.value.status == 415
+
+
+def test_given_a_message_then_both_formats_carry_it() -> None:
+    as_json = reply(request(), 200, {"code": TEXT})
+    as_xml = reply(request(accept="application/xml"), 200, {"code": TEXT})
+    assert json.loads(as_json["body"]) == {"code": TEXT}
+    assert xmltodict.parse(as_xml["body"]) == {"xml": {"code": TEXT}}
+    assert as_json["headers"]["Cache-Control"] == as_xml["headers"]["Cache-Control"] == "no-store"
+
+
+def test_given_a_problem_then_both_formats_carry_it() -> None:
+    problem = Problem(422, "rejected", "No", "Why", altcraft=Refused(402, TEXT), headers={"Retry-After": "1"})
+    as_json, as_xml = problem.reply(request()), problem.reply(request(accept="text/xml"))
+    assert json.loads(as_json["body"]) == {
+        "type": "urn:altcraft-promocodes:problem:rejected",
+        "title": "No",
+        "status": 422,
+        "detail": "Why",
+        "retryable": False,
+        "altcraft": {"error": 402, "error_text": TEXT},
+    }
+    members = xmltodict.parse(as_xml["body"])["problem"]
+    assert (members["status"], members["altcraft"]["error_text"]) == ("422", TEXT)
+    assert as_json["headers"]["Content-Type"] == "application/problem+json"
+    assert as_xml["headers"]["Content-Type"] == "application/problem+xml"
+    assert as_json["headers"]["Retry-After"] == as_xml["headers"]["Retry-After"] == "1"
+
+
+def ending(error: Exception) -> Reply:
+    def door(_: Request) -> NoReturn:
+        raise error
+
+    return answering(request(), door)
+
+
+@pytest.mark.parametrize("error", [SettingsError("set X: why"), SecretError("cannot read X: why")])
+def test_given_a_function_that_is_not_configured_then_it_is_503_and_says_what_to_mend(error: Exception) -> None:
+    answer = ending(error)
+    members: dict[str, Any] = json.loads(answer["body"])
+    assert (answer["statusCode"], members["detail"], members["retryable"]) == (503, str(error), True)
+    assert int(answer["headers"]["Retry-After"]) > 0
+
+
+def test_given_a_defect_then_it_is_500_and_tells_nothing_of_itself() -> None:
+    answer = ending(LookupError("the token is t0p"))
+    assert answer["statusCode"] == 500
+    assert "t0p" not in answer["body"]
+    assert "LookupError" not in answer["body"]
