@@ -133,8 +133,8 @@ openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template a
 
 # --- building and deploying ------------------------------------------------------------------------------------------
 
-# The processor of the functions, and so of the layer's wheels.
-ARCH ?= arm64
+# The processor of the functions, and so of the layer's wheels: the deployed stack's, as samconfig.toml knows it.
+ARCH ?= $(or $(shell sed -nE 's/.*Architecture=\\?"?([a-z0-9_]+).*/\1/p' samconfig.toml),arm64)
 
 .PHONY: build
 build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_64)
