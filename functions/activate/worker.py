@@ -1,6 +1,6 @@
 """The queue's worker: one message is one code of one paid order, and no message is lost.
 
-A message that fails for a passing reason goes back with a pause that grows with its age, for a day; then it goes to the
+A message that fails for a passing reason goes back with a pause that grows, for a day of tries; then it goes to the
 dead-letter queue with its reason. One that can never succeed ends at once. While Altcraft is down, messages go back unasked.
 """
 

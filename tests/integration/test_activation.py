@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
+from botocore.exceptions import ClientError
 
 from activate.activation import MAX_TEXT, Activator, Outcome, Redemption, Result, TryAgain
 from activate.redemptions import Redemptions
@@ -327,3 +328,34 @@ def test_a_table_that_does_not_answer_loses_no_code(emulator: Emulator, aws: Aws
     assert failed.value.reason == "table_unavailable"
     assert "ResourceNotFoundException" in str(failed.value)
     assert emulator.journal.calls["activate"] == 0
+
+
+class Throttled:
+    """A DynamoDB that does not take the finished answer of a redemption; it does everything else."""
+
+    def __init__(self, dynamodb: Any) -> None:
+        self._dynamodb = dynamodb
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dynamodb, name)
+
+    def update_item(self, **request: Any) -> Any:
+        if request["Key"]["id"]["S"].startswith("redemption#"):
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "UpdateItem")
+        return self._dynamodb.update_item(**request)
+
+
+def test_an_activation_that_could_not_be_remembered_is_still_its_own_orders(
+    emulator: Emulator, aws: Aws, table: str
+) -> None:
+    emulator.programs.add(5, "good", attached=True)
+    redemptions = Redemptions(table, Throttled(aws.client("dynamodb")))
+    context: Any = Context(remaining_ms=-1)
+    redemptions.invocation(context)
+    with pytest.raises(TryAgain, match="ThrottlingException") as failed:
+        Activator(Client(emulator.url, Token(Secret())), redemptions).activate(Redemption("good", 5, "1001"))
+    assert failed.value.reason == "table_unavailable"
+    activator = make_activator(emulator, aws, table)
+    assert activator.activate(Redemption("good", 5, "1002")).outcome is Outcome.ALREADY_ACTIVATED
+    assert activator.activate(Redemption("good", 5, "1001")).outcome is Outcome.ACTIVATED
+    assert emulator.programs.activations[5, "good"] == 1

@@ -46,7 +46,10 @@ _RETRY: Final = Retry(
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds that one call may take: to connect, without a byte arriving, and in all."""
+    """Seconds that one call may take: to connect, without a byte arriving, and in all.
+
+    `total` is looked at as the body arrives: a head that drips in byte by byte is ended by the function's own timeout.
+    """
 
     connect: float = 3.05
     read: float = 8.0
