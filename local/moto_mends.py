@@ -1,7 +1,7 @@
 """moto, mended where a shop's rush finds it out.
 
-moto 5.2 loses a message that is sent while another one is deleted; its receives look at every message in the queue many times
-over; and each call of any service lists moto's own folders first.
+moto 5.2 loses messages that are sent, and revives ones that were deleted, while two others are deleted at once; its receives
+look at every message in the queue many times over; and each call of any service lists moto's own folders first.
 """
 
 import time
@@ -11,7 +11,7 @@ from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
 
-class _Message(models.Message):
+class Message(models.Message):
     """A message that asks the clock without detours, as it is asked for each message at each receive."""
 
     @property
@@ -23,7 +23,7 @@ class _Message(models.Message):
         return time.time() * 1000 < self.delayed_until
 
 
-class _Queue(models.Queue):
+class Queue(models.Queue):
     """A queue whose messages are deleted under the lock under which they are added, and where they stand."""
 
     def delete_message(self, receipt_handle: str) -> None:
@@ -51,6 +51,6 @@ def mend() -> None:
     services = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: services
 
-    models.Message = _Message  # type: ignore[misc]
-    models.Queue = _Queue  # type: ignore[misc]
+    models.Message = Message  # type: ignore[misc]
+    models.Queue = Queue  # type: ignore[misc]
     models.SQSBackend.is_message_valid_based_on_retention_period = _is_retained  # type: ignore[method-assign, assignment]
