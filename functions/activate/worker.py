@@ -52,6 +52,12 @@ def pause(age: float) -> int:
     return round(growing * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load, guards nothing
 
 
+def _seconds_since(message: SQSRecord, moment: str) -> float:
+    """Seconds since a moment of the queue's, which is in milliseconds; 0 where a hand-made event leaves it out."""
+    milliseconds = message.attributes.get(moment)
+    return max(time.time() - int(milliseconds) / 1000, 0.0) if milliseconds else 0.0
+
+
 class Worker:
     """Takes batches of the activation queue, for the life of a sandbox."""
 
@@ -80,9 +86,8 @@ class Worker:
         return dict(answer)
 
     def _take(self, message: SQSRecord, context: LambdaContext) -> None:
-        now = time.time()
         # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
-        age = now - int(message.attributes.approximate_first_receive_timestamp) / 1000
+        age = _seconds_since(message, "ApproximateFirstReceiveTimestamp")
         try:
             order = json.loads(message.body)
             redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
@@ -92,7 +97,7 @@ class Worker:
             return
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
             # At each try: SQS's own metric of age leaves out a message that has been received more than thrice.
-            count(Metric.MESSAGE_AGE, max(now - int(message.attributes.sent_timestamp) / 1000, 0.0))
+            count(Metric.MESSAGE_AGE, _seconds_since(message, "SentTimestamp"))
             try:
                 result = self._activate(redemption, context)
             except TryAgain as failure:
@@ -140,7 +145,7 @@ class Worker:
                 for name, text in {
                     "reason": reason,
                     "detail": detail,
-                    "first_sent_at": str(message.attributes.sent_timestamp),
+                    "waited_seconds": f"{_seconds_since(message, 'SentTimestamp'):.0f}",
                     "message_id": message.message_id,
                 }.items()
             },

@@ -224,3 +224,11 @@ def test_the_clock_of_a_queue_ahead_of_ours_is_no_harm(bench: Bench) -> None:
     bench.send(order("c1"))
     ahead = -3_600_000
     assert bench.work(bench.receive(sent_ms_ago=ahead, first_received_ms_ago=ahead)) == []
+
+
+def test_an_event_made_by_hand_may_leave_the_moments_out(bench: Bench, emulator: Emulator) -> None:
+    bench.send(order("c1"))
+    event = bench.receive()
+    event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "1"}
+    assert bench.work(event) == []
+    assert emulator.programs.activations[5, "c1"] == 1
