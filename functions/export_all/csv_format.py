@@ -55,7 +55,9 @@ def _plain_lines(batch: Batch) -> bytes:
         return b""
     cells = "".join(
         [
-            f"{row.code},{row.attached or ''},{row.activated or ''},{row.expire_date or ''},{row.expired or ''},\r\n"
+            f"{row.code},,,,,\r\n"
+            if row.attached is row.activated is row.expire_date is row.expired is None
+            else f"{row.code},{row.attached or ''},{row.activated or ''},{row.expire_date or ''},{row.expired or ''},\r\n"
             for row in batch.records
         ]
     ).encode()

@@ -98,9 +98,15 @@ class _Sink(io.RawIOBase):
 
 
 def _usual_columns(batch: Batch) -> pa.RecordBatch:
-    marks = [pa.array([getattr(row, name) for row in batch.records], pa.string()).cast(_TIME) for name in _MARKS]
     codes = pa.array([row.code for row in batch.records], pa.string())
+    marks = [_usual_times(batch, name) for name in _MARKS]
     return pa.record_batch([codes, *marks, pa.nulls(len(batch), pa.string())], schema=_SCHEMA)
+
+
+def _usual_times(batch: Batch, name: str) -> pa.Array[Any]:
+    if f'"{name}":'.encode() not in batch.lines():
+        return pa.nulls(len(batch), _TIME)
+    return pa.array([getattr(row, name) for row in batch.records], pa.string()).cast(_TIME)
 
 
 def _any_columns(batch: Batch) -> pa.RecordBatch:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Export", "read_rows"]
 
-CHUNK_BYTES: Final = 256 << 10
+CHUNK_BYTES: Final = 128 << 10
 """What is decoded at once: large enough that Python's own work per chunk does not show, small enough for a CPU's cache."""
 
 _BOM_AND_WHITE: Final = b"\xef\xbb\xbf \t\r\n"

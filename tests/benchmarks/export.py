@@ -1,0 +1,202 @@
+"""What an export costs, from an HTTP server to an S3 endpoint, beside the other ways to do it.
+
+    make bench-export                      everything; half an hour, on a machine that does nothing else
+    make bench-export BENCH="--rounds 1 --largest 1000000"
+
+Each way runs in a fresh process, the ways in turn, so that a change of the machine's pace meets all of them; of the rounds the
+one with the least CPU counts, because whatever disturbs only adds. It prints the tables and draws `docs/export-growth.svg`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MILLION: Final = 1_000_000
+PICTURE: Final = Path(__file__).parents[2] / "docs" / "export-growth.svg"
+
+# The ways that are compared, with the reply's format; dlt's plain way takes half a minute and is run once.
+COMPARED: Final = (
+    ("floor", "json"),
+    ("jsonl", "json"),
+    ("csv", "json"),
+    ("parquet", "json"),
+    ("jsonl", "xml"),
+    ("plain", "json"),
+    ("xmltodict_stream", "xml"),
+    ("dlt_arrow", "json"),
+)
+GROWTH: Final = (10_000, 30_000, 100_000, 300_000, MILLION, 3 * MILLION, 10 * MILLION)
+
+# Ways that hold the whole reply are not driven into a machine's last memory.
+GROWING: Final = {
+    ("jsonl", "json"): 10 * MILLION,
+    ("jsonl", "xml"): 10 * MILLION,
+    ("parquet", "json"): 10 * MILLION,
+    ("plain", "json"): 3 * MILLION,
+    ("dlt_arrow", "json"): 3 * MILLION,
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run: CPU and wall seconds, and the process's peak memory in MB."""
+
+    cpu: float
+    wall: float
+    peak: float
+    codes: int
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Millions of codes."""
+        return self.codes / self.cpu / MILLION
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Runs ways between an Altcraft and an S3 of this machine."""
+
+    altcraft_port: str
+    s3_port: str
+
+    def run(self, way: str, wire: str, codes: int, *, slow: bool = False) -> Figures:
+        """Run a way once."""
+        command = [sys.executable, "-m", "tests.benchmarks.export_ways", way, wire, str(codes)]
+        ports = [self.altcraft_port, self.s3_port, *(["slow"] if slow else [])]
+        output = subprocess.run([*command, *ports], check=True, stdout=subprocess.PIPE, text=True).stdout
+        figures = Figures(**json.loads(output.splitlines()[-1]))
+        if figures.codes != codes:
+            raise RuntimeError(f"{way} counted {figures.codes} codes of {codes}")
+        return figures
+
+    def best(self, ways: Sequence[tuple[str, str]], codes: int, rounds: int) -> dict[tuple[str, str], Figures]:
+        """Run the ways in turn, so many rounds; of each way the run with the least CPU."""
+        runs = [(way, self.run(*way, codes)) for _ in range(rounds) for way in ways]
+        return {way: min((run for ran, run in runs if ran == way), key=lambda run: run.cpu) for way in ways}
+
+
+@contextmanager
+def machine() -> Iterator[Machine]:
+    """The servers, up."""
+    command = [sys.executable, "-m", "tests.benchmarks.export_servers"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as servers:
+        assert servers.stdout is not None
+        altcraft_port, s3_port = servers.stdout.readline().split()
+        try:
+            yield Machine(altcraft_port, s3_port)
+        finally:
+            servers.kill()
+
+
+def print_comparison(found: dict[tuple[str, str], Figures]) -> None:
+    """The table of codes per CPU second, peak memory and the ratio to the floor."""
+    floor = found["floor", "json"]
+    print("\n| way | reply | CPU s | M codes per CPU s | peak MB | against the floor |\n|---|---|---|---|---|---|")
+    for (way, wire), run in found.items():
+        ratio = (run.cpu / run.codes) / (floor.cpu / floor.codes)
+        print(f"| {way} | {wire} | {run.cpu:.2f} | {run.per_cpu_second:.2f} | {run.peak:.0f} | {ratio:.1f} |")
+
+
+def print_ratios(found: dict[tuple[str, str], Figures]) -> None:
+    """What is to be reached, and what was."""
+
+    def cpu(way: str, wire: str = "json") -> float:
+        run = found[way, wire]
+        return run.cpu / run.codes
+
+    ours, parquet, arrow = cpu("jsonl"), found["parquet", "json"], found["dlt_arrow", "json"]
+    print("\n| measure | to reach | reached |\n|---|---|---|")
+    print(f"| JSON to jsonl.gz, CPU against the floor | <= 2.4 | {ours / cpu('floor'):.2f} |")
+    print(f"| the plain way's CPU against it | >= 10 | {cpu('plain') / ours:.1f} |")
+    print(f"| dlt's CPU, plain resource, against it | >= 50 | {cpu('dlt_jsonl') / ours:.1f} |")
+    print(f"| Parquet, CPU against dlt yielding Arrow | <= 1 | {parquet.cpu / arrow.cpu:.2f} |")
+    print(f"| Parquet, peak memory against dlt yielding Arrow | <= 0.4 | {parquet.peak / arrow.peak:.2f} |")
+    xml_ratio = cpu("xmltodict_stream", "xml") / cpu("jsonl", "xml")
+    print(f"| CSV, CPU against the floor | <= 4 | {cpu('csv') / cpu('floor'):.2f} |")
+    print(f"| xmltodict's CPU, streaming, against XML to jsonl.gz | >= 5 | {xml_ratio:.1f} |")
+
+
+def print_growth(bench: Machine, largest: int, rounds: int) -> dict[tuple[str, str], list[Figures]]:
+    """Run the growing ways at every size; the table of CPU per code and of memory."""
+    grown: dict[tuple[str, str], list[Figures]] = {way: [] for way in GROWING}
+    for codes in (size for size in GROWTH if size <= largest):
+        ways = [way for way, most in GROWING.items() if codes <= most]
+        for way, run in bench.best(ways, codes, rounds if codes <= MILLION else max(1, rounds // 2)).items():
+            grown[way].append(run)
+    print("\n| way | reply | codes | CPU ns a code | peak MB |\n|---|---|---|---|---|")
+    for (name, wire), runs in grown.items():
+        for run in runs:
+            print(f"| {name} | {wire} | {run.codes:,} | {run.cpu / run.codes * 1e9:.0f} | {run.peak:.0f} |")
+    return grown
+
+
+def print_limits(bench: Machine, largest: int) -> None:
+    """Memory at the largest size, and what overlapping the steps is worth."""
+    print("\n| measure | to reach | reached |\n|---|---|---|")
+    for wire in ("json", "xml"):
+        small, large = bench.run("jsonl", wire, 10 * MILLION), bench.run("jsonl", wire, largest)
+        sizes = f"10 M and at {largest // MILLION} M codes, {wire}"
+        print(f"| peak MB at {sizes} | <= 115, within 5 % | {small.peak:.0f}, {large.peak:.0f} |")
+    one, ten = (bench.best([("jsonl", "json")], codes, 3)["jsonl", "json"] for codes in (MILLION, 10 * MILLION))
+    print(f"| CPU per code, 10 M against 1 M | <= 1.15 | {(ten.cpu / ten.codes) / (one.cpu / one.codes):.2f} |")
+    beside, in_turn = (
+        min(bench.run(way, "json", 10 * MILLION, slow=True).wall for _ in range(3)) for way in ("jsonl", "in_turn")
+    )
+    print(f"| wall time of the steps in turn against ours, S3 answering in 100 ms | >= 1.3 | {in_turn / beside:.2f} |")
+
+
+def draw(grown: dict[tuple[str, str], list[Figures]]) -> None:
+    """The growth as a picture."""
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "altcraft", "font.size": 9})
+    names = {
+        ("jsonl", "json"): "JSON to jsonl.gz",
+        ("jsonl", "xml"): "XML to jsonl.gz",
+        ("parquet", "json"): "JSON to Parquet",
+        ("plain", "json"): "requests, json, gzip, put_object",
+        ("dlt_arrow", "json"): "dlt yielding Arrow",
+    }
+    figure, (time_axes, memory_axes) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for way, runs in grown.items():
+        style = "--" if way[0] in ("plain", "dlt_arrow") else "-"
+        sizes = [run.codes for run in runs]
+        time_axes.loglog(sizes, [run.cpu for run in runs], style, marker=".", label=names[way])
+        memory_axes.loglog(sizes, [run.peak for run in runs], style, marker=".", label=names[way])
+    time_axes.set(title="CPU seconds", xlabel="codes")
+    memory_axes.set(title="Peak memory, MB", xlabel="codes")
+    for axes in (time_axes, memory_axes):
+        axes.grid(visible=True, which="major", alpha=0.3)
+    time_axes.legend(frameon=False)
+    figure.savefig(PICTURE, metadata={"Date": None})
+    print(f"\ndrawn: {PICTURE.name}")
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    options = argparse.ArgumentParser(description="Measure the export beside other ways.")
+    options.add_argument("--rounds", type=int, default=5, help="rounds of the comparison (default 5)")
+    options.add_argument("--largest", type=int, default=50 * MILLION, help="codes of the largest export (default 50 M)")
+    chosen = options.parse_args()
+    with machine() as bench:
+        found = bench.best(COMPARED, MILLION, chosen.rounds)
+        found["dlt_jsonl", "json"] = bench.run("dlt_jsonl", "json", MILLION)
+        print_comparison(found)
+        print_ratios(found)
+        draw(print_growth(bench, min(chosen.largest, GROWTH[-1]), chosen.rounds))
+        if chosen.largest > 10 * MILLION:
+            print_limits(bench, chosen.largest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Ways to bring an export into S3, each run in a process of its own:
+
+    python -m tests.benchmarks.export_ways WAY WIRE CODES ALTCRAFT_PORT S3_PORT [slow]
+
+prints one line of JSON: CPU and wall seconds of the run itself, without the imports, the process's peak memory, and the codes
+it counted. The ways that are not ours are written as their manuals show them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+PROGRAM: Final = 6
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where an export comes from and where it goes."""
+
+    wire: str
+    codes: int
+    altcraft_url: str
+    s3: Any
+
+    @property
+    def endpoint(self) -> str:
+        """The address of export_all, for those who call it by themselves."""
+        return f"{self.altcraft_url}/api/v1.1/promocodes/export_all"
+
+
+class _Token:
+    def value(self) -> str:
+        return "token"
+
+    def renew(self) -> bool:
+        return False
+
+
+def _client(ends: Ends) -> Any:
+    from altcraft.client import Client, Timeouts
+
+    token: Any = _Token()
+    wire: Any = ends.wire
+    return Client(ends.altcraft_url, token, wire, Timeouts(read=60))
+
+
+class _Unread:
+    """The reply as blocks of bytes, nothing of it looked at: what reading, packing and uploading cost by themselves."""
+
+    bytes_in = 0
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def __iter__(self) -> Iterator[Any]:
+        import requests
+
+        from altcraft.export import CHUNK_BYTES, Batch
+
+        with requests.post(self._ends.endpoint, data=b"{}", stream=True, timeout=60) as response:
+            while chunk := response.raw.read(CHUNK_BYTES):
+                yield Batch(chunk, [], None, (0, 0, 0))
+
+
+def _run(ends: Ends, output_format: Any, source: Callable[[int], Any]) -> int:
+    from export_all.exporter import Exporter
+    from export_all.orders import Order
+
+    exporter = Exporter(ends.s3, "bucket", "", source)
+    manifest = exporter.run(Order(PROGRAM, output_format), "export", "request", time.monotonic() + 3600)
+    if manifest.status != "succeeded":
+        raise RuntimeError(str(manifest.error))
+    return manifest.codes
+
+
+def floor(ends: Ends) -> int:
+    """The same bytes read, packed and uploaded by the same parts, and not looked at."""
+    _run(ends, "jsonl", lambda _: _Unread(ends))
+    return ends.codes
+
+
+def jsonl(ends: Ends) -> int:
+    """Ours."""
+    return _run(ends, "jsonl", _client(ends).export_all)
+
+
+def csv(ends: Ends) -> int:
+    """Ours."""
+    return _run(ends, "csv", _client(ends).export_all)
+
+
+def parquet(ends: Ends) -> int:
+    """Ours."""
+    return _run(ends, "parquet", _client(ends).export_all)
+
+
+def in_turn(ends: Ends) -> int:
+    """Ours without its threads: each step waits for the one before."""
+    from export_all.formats import encoder_for
+    from export_all.upload import Upload, part_bytes
+
+    encoder, upload, codes = encoder_for("jsonl"), Upload(ends.s3, "bucket", "key"), 0
+    waiting: list[bytes] = []
+    for batch in _client(ends).export_all(PROGRAM):
+        waiting.append(encoder.pack(encoder.shape(batch)))
+        codes += len(batch)
+        if sum(map(len, waiting)) >= part_bytes(1):
+            upload.add(b"".join(waiting))
+            waiting.clear()
+    upload.add_last(b"".join((*waiting, encoder.end())))
+    upload.complete()
+    return codes
+
+
+def plain(ends: Ends) -> int:
+    """requests, json, gzip as it comes (level 6), put_object."""
+    import requests
+
+    rows = requests.post(ends.endpoint, json={"token": "token", "loyalty_id": PROGRAM}, timeout=60).json()["data"]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    ends.s3.put_object(Bucket="bucket", Key="key", Body=gzip.compress(lines.encode(), 6))
+    return len(rows)
+
+
+def xmltodict_stream(ends: Ends) -> int:
+    """xmltodict in its streaming mode, isal's gzip."""
+    import msgspec
+    import requests
+    import xmltodict
+    from isal import igzip
+
+    codes = 0
+    lines: list[bytes] = []
+    with (
+        requests.post(ends.endpoint, data=b"<xml/>", stream=True, timeout=60) as response,
+        tempfile.TemporaryFile() as file,
+    ):
+        with igzip.IGzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
+
+            def row(path: list[tuple[str, Any]], item: Any) -> bool:
+                nonlocal codes
+                if path[-1][0] == "data":
+                    lines.append(msgspec.json.encode(item))
+                    codes += 1
+                    if len(lines) == 10_000:
+                        packed.write(b"\n".join((*lines, b"")))
+                        lines.clear()
+                return True
+
+            xmltodict.parse(response.raw, item_depth=2, item_callback=row)
+            packed.write(b"\n".join((*lines, b"")))
+        file.seek(0)
+        ends.s3.put_object(Bucket="bucket", Key="key", Body=file.read())
+    return codes
+
+
+def _dlt(rows: Callable[[], Iterator[Any]], file_format: Any) -> None:
+    import dlt
+
+    folder = tempfile.mkdtemp()
+    os.environ.update({"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL", "DLT_DATA_DIR": folder})
+    try:
+        pipeline = dlt.pipeline(
+            "export",
+            pipelines_dir=f"{folder}/pipelines",
+            destination=dlt.destinations.filesystem(bucket_url=f"file://{folder}/data"),
+            dataset_name="promocodes",
+        )
+        pipeline.run(dlt.resource(rows, name="promocodes"), loader_file_format=file_format)
+    finally:
+        shutil.rmtree(folder)
+
+
+def dlt_jsonl(ends: Ends) -> int:
+    """dlt with a plain resource."""
+    from dlt.sources.helpers import requests
+
+    count = 0
+
+    def rows() -> Iterator[Any]:
+        nonlocal count
+        data = requests.post(ends.endpoint, json={"token": "token", "loyalty_id": PROGRAM}).json()["data"]
+        count = len(data)
+        yield data
+
+    _dlt(rows, "jsonl")
+    return count
+
+
+def dlt_arrow(ends: Ends) -> int:
+    """dlt with a resource that yields Arrow, its fastest."""
+    import orjson
+    import pyarrow as pa
+    from dlt.sources.helpers import requests
+
+    count = 0
+
+    def rows() -> Iterator[Any]:
+        nonlocal count
+        body = requests.post(ends.endpoint, json={"token": "token", "loyalty_id": PROGRAM}).content
+        columns = [pa.field(name, pa.string()) for name in ("code", "attached", "activated", "expire_date", "expired")]
+        table = pa.Table.from_pylist(orjson.loads(body)["data"], schema=pa.schema(columns))
+        count = len(table)
+        yield table
+
+    _dlt(rows, "parquet")
+    return count
+
+
+WAYS: Final = {
+    way.__name__: way for way in (floor, jsonl, csv, parquet, in_turn, plain, xmltodict_stream, dlt_jsonl, dlt_arrow)
+}
+
+
+def _ends(wire: str, codes: int, altcraft_port: str, s3_port: str, slow: str) -> Ends:
+    from botocore.config import Config
+    from botocore.session import Session
+
+    s3 = Session().create_client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{s3_port}/{slow}",
+        region_name="eu-central-1",
+        aws_access_key_id="benchmark",
+        aws_secret_access_key="benchmark",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    return Ends(wire, codes, f"http://127.0.0.1:{altcraft_port}/{wire}/{codes}", s3)
+
+
+def main(way: str, wire: str, codes: str, altcraft_port: str, s3_port: str, slow: str = "") -> None:
+    """Run one way twice: a small export to load what it loads, then the one that is measured."""
+    logging.disable()
+    run = WAYS[way]
+    run(_ends(wire, 10_000, altcraft_port, s3_port, slow))
+    ends = _ends(wire, int(codes), altcraft_port, s3_port, slow)
+    wall, cpu = time.perf_counter(), time.process_time()
+    counted = run(ends)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print("\n" + json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "codes": counted}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
