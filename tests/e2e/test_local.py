@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +227,40 @@ def test_the_webhook_tool_names_what_is_missing(stack: Stack, variables: dict[st
     sent = tool("webhook", stack, **variables)
     assert sent.returncode == 1
     assert sent.stderr.startswith(message)
+
+
+def test_the_schedule_can_be_fired(stack: Stack, altcraft: Emulator) -> None:
+    # Given the two programs that the embedded stack's schedule names
+    for program in (5, 6):
+        altcraft.programs.create(program, generated=program * 10)
+
+    # When it is fired
+    fired = tool("fire", stack)
+    assert (fired.returncode, fired.stderr) == (0, "")
+    assert fired.stdout.startswith("ExportScheduleEntry 202 ")
+
+    # Then each program's newest good export is the one it began
+    s3 = stack.aws.client("s3")
+
+    def newest(program: int) -> dict[str, Any]:
+        try:
+            key = f"latest/loyalty_id={program}.json"
+            manifest: dict[str, Any] = json.load(s3.get_object(Bucket=stack.ready.export_bucket, Key=key)["Body"])
+        except s3.exceptions.NoSuchKey:
+            return {}
+        return manifest if manifest["codes"] == program * 10 else {}
+
+    for program in (5, 6):
+        assert wait_until(partial(newest, program), seconds=60)["status"] == "succeeded"
+
+
+def test_the_control_door_says_where_everything_is(stack: Stack) -> None:
+    assert requests.get(f"{stack.ready.api_url}/_local", timeout=10).json() == asdict(stack.ready)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/_local"), ("POST", "/_local/schedules/Other"), ("GET", "/_local/x")]
+)
+def test_the_control_door_shows_what_there_is(stack: Stack, method: str, path: str) -> None:
+    reply = requests.request(method, stack.ready.api_url + path, timeout=10)
+    assert (reply.status_code, reply.json()["schedules"]) == (404, stack.ready.schedules)
