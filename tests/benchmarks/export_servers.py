@@ -106,7 +106,7 @@ def _s3(method: str, path: str, send: Callable[[bytes], None]) -> None:
 
 
 def _converse(connection: socket.socket, answer: Callable[[str, str, Callable[[bytes], None]], None]) -> None:
-    incoming = connection.makefile("rb", buffering=1 << 20)
+    incoming = connection.makefile("rb")
     scratch = bytearray(1 << 20)
     try:
         while line := incoming.readline():
