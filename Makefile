@@ -117,11 +117,15 @@ lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
 	$(UV) pip install --quiet --python .venv-bench/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: bench bench-export
-bench: bench-export ## measure what docs/performance.md says; takes half an hour and wants a machine that does nothing else
+.PHONY: bench bench-export bench-cold-start
+bench: bench-cold-start bench-export ## measure what docs/performance.md says; takes half an hour and wants a machine that does nothing else
 
 bench-export: .venv-bench/stamp
 	.venv-bench/bin/python -m tests.benchmarks.export $(BENCH)
+
+bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
+	$(BIN)/python -m tests.benchmarks.cold_start
+	$(BIN)/python -m tests.benchmarks.warm
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template

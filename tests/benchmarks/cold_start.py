@@ -1,0 +1,229 @@
+"""Cold start: CPU time and memory from a started runtime to a function that is ready, against what it is made of.
+
+`python -m tests.benchmarks.cold_start`. Every start is a fresh process on Lambda's Python, all bytecode compiled; each
+round runs every start once, and the medians of the rounds are printed. Lambda's own share, the runtime client, is up before the
+clock starts, so that a bare handler takes 0 ms and every other figure is what lies above it. "Ready" is: the handler imported,
+and what the door in use needs made, its AWS client included, as the first event has it.
+"""
+
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.report import table
+from tests.runtime.parts import ROOT, Build, Runtime
+
+ROUNDS = 11
+
+LOGGER = "from aws_lambda_powertools import Logger; Logger(service='x')"
+REQUESTS = "import requests; requests.Session()"
+
+
+def clients(*services: str) -> str:
+    """The statements that make clients of AWS services, the cheapest documented way."""
+    made = "; ".join(f"session.create_client('{service}')" for service in services)
+    return f"import botocore.session; session = botocore.session.Session(); {made}"
+
+
+def usual(*services: str) -> str:
+    """A usual handler up to its first line, as the libraries' own documentation has it written."""
+    return f"""
+import boto3, requests
+from pydantic import BaseModel
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig, idempotent
+from aws_lambda_powertools.utilities.validation import validator
+class Order(BaseModel):
+    code: str
+    loyalty_id: int
+logger, tracer, session = Logger(service='x'), Tracer(service='x'), requests.Session()
+persistence, config = DynamoDBPersistenceLayer(table_name='x'), IdempotencyConfig()
+clients = [boto3.client(service) for service in {services}]
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A way to start. `function`: whose build and layer are there; "" is a usual function's own environment."""
+
+    code: str
+    function: str = "ActivateFunction"
+
+
+@dataclass(frozen=True)
+class Door:
+    """One of our doors, ready; what it cannot do without, in one process; and a usual handler for the same job."""
+
+    name: str
+    ready: Start
+    needs: Start
+    usual: Start
+    bounds: tuple[float, float] | None = None
+    """To reach: at most so many times the usual handler, and the needs."""
+
+
+WEBHOOK = "from activate import app; app._intake()"
+ACTIVATE = "from activate import app; app._only_activator()"
+EXPORT = "from export_all import app; app._exporter()"
+
+DOORS = (
+    Door(
+        "activate: webhook",
+        Start(WEBHOOK),
+        Start(f"{LOGGER}; {clients('sqs')}"),
+        Start(usual("sqs"), ""),
+        (0.4, 1.2),
+    ),
+    Door(
+        "activate: webhook, and the client that reads its sources",
+        Start(f"{WEBHOOK}; app.aws.client('secretsmanager')"),
+        Start(f"{LOGGER}; {clients('sqs', 'secretsmanager')}"),
+        Start(usual("sqs", "secretsmanager"), ""),
+    ),
+    Door(
+        "activate: API, queue",
+        Start(ACTIVATE),
+        Start(f"{LOGGER}; {REQUESTS}; {clients('dynamodb')}"),
+        Start(usual("dynamodb"), ""),
+    ),
+    Door(
+        "export_all: run",
+        Start(EXPORT, "ExportAllFunction"),
+        Start(f"{LOGGER}; {REQUESTS}; {clients('s3')}"),
+        Start(usual("s3"), ""),
+        (0.5, 1.2),
+    ),
+)
+
+LIBRARIES = {
+    "Powertools Logger": LOGGER,
+    "Powertools Metrics": "from aws_lambda_powertools import single_metric",
+    "msgspec": "import msgspec",
+    "isal": "from isal import isal_zlib",
+    "jmespath": "import jmespath",
+    "xmltodict": "import xmltodict",
+    "requests": REQUESTS,
+    "botocore, no client": "import botocore.session",
+    "one SQS client (botocore)": clients("sqs"),
+    "one SQS client (boto3)": "import boto3; boto3.client('sqs')",
+    "one S3 client (botocore)": clients("s3"),
+    "Powertools Batch": "from aws_lambda_powertools.utilities.batch import BatchProcessor",
+    "Powertools Idempotency": "from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer",
+    "Powertools Parameters (not ours)": "from aws_lambda_powertools.utilities import parameters",
+}
+FOREIGN = {
+    "pydantic (not ours)": "import pydantic",
+    "Powertools Tracer (not ours)": "from aws_lambda_powertools import Tracer; Tracer(service='x')",
+}
+
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "ALTCRAFT_URL": "https://example.altcraft.com",
+    **dict.fromkeys(("ALTCRAFT_SECRET_ID", "SOURCES_SECRET_ID", "REDEMPTIONS_TABLE", "EXPORT_BUCKET"), "x"),
+    **dict.fromkeys(("ACTIVATION_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"), "https://sqs.eu-central-1.amazonaws.com/1/x"),
+}
+
+_CLOCKED = """
+import awslambdaric.bootstrap, resource, time
+started = time.process_time()
+{}
+print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU milliseconds above a bare handler, and the process's greatest resident memory in MB."""
+
+    cpu_ms: float
+    memory_mb: float
+
+
+class Bench:
+    """Runs starts in fresh processes."""
+
+    def __init__(self, runtime: Runtime, usual_python: Path, build: Build) -> None:
+        self._runtime = runtime
+        self._usual_python = usual_python
+        self._build = build
+
+    def once(self, start: Start) -> Cost:
+        """Start once."""
+        python, path = self._usual_python, ""
+        if start.function:
+            python = self._runtime.python
+            path = f"{self._build.task(start.function)}:{self._build.layer / 'python'}"
+        told = subprocess.run(
+            [python, "-c", _CLOCKED.format(start.code)],
+            env={**ENVIRONMENT, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        seconds, megabytes = map(float, told.split())
+        return Cost(seconds * 1000, megabytes)
+
+    def medians(self, starts: Mapping[str, Start]) -> dict[str, Cost]:
+        """Start each, round after round, so that a slow moment of the machine falls on all."""
+        for start in starts.values():
+            self.once(start)  # reads every file once
+        rounds = [{name: self.once(start) for name, start in starts.items()} for _ in range(ROUNDS)]
+        return {
+            name: Cost(
+                statistics.median(one[name].cpu_ms for one in rounds),
+                statistics.median(one[name].memory_mb for one in rounds),
+            )
+            for name in starts
+        }
+
+
+def main() -> None:
+    """Build, measure, print."""
+    runtime, usual_python = Runtime.find(), ROOT / ".venv-usual/bin/python"
+    starts = {"a bare handler": Start("def handler(event, context): return None")}
+    for door in DOORS:
+        starts |= {door.name: door.ready, f"{door.name} needs": door.needs, f"{door.name} usual": door.usual}
+    starts |= {name: Start(code) for name, code in LIBRARIES.items()}
+    starts |= {name: Start(code, "") for name, code in FOREIGN.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        build = Build.make(Path(folder) / "build")
+        layer_mb = sum(file.stat().st_size for file in build.layer.rglob("*") if file.is_file()) / 1e6
+        costs = Bench(runtime, usual_python, build).medians(starts)
+
+    print(f"\nCold start to ready above a bare handler; medians of {ROUNDS} fresh processes")
+    print(
+        table(
+            ("door", "CPU ms", "MB", "usual ms", "of usual", "to reach", "needs ms", "of needs", "to reach"),
+            [_door_row(door, costs) for door in DOORS],
+        )
+    )
+    print("\nEach library alone, in the same run")
+    alone = ("a bare handler", *LIBRARIES, *FOREIGN)
+    print(table(("library", "CPU ms", "MB"), [(name, *_cells(costs[name])) for name in alone]))
+    print(f"\nThe layer unzipped: {layer_mb:.1f} MB; to reach: at most 20")
+
+
+def _door_row(door: Door, costs: Mapping[str, Cost]) -> list[str]:
+    ready, needs, usual_one = costs[door.name], costs[f"{door.name} needs"], costs[f"{door.name} usual"]
+    of_usual, of_needs = ready.cpu_ms / usual_one.cpu_ms, ready.cpu_ms / needs.cpu_ms
+    bounds = [f"≤ {bound}" for bound in door.bounds] if door.bounds else ["", ""]
+    return [
+        *(door.name, *_cells(ready)),
+        *(f"{usual_one.cpu_ms:.0f}", f"{of_usual:.2f}", bounds[0]),
+        *(f"{needs.cpu_ms:.0f}", f"{of_needs:.2f}", bounds[1]),
+    ]
+
+
+def _cells(cost: Cost) -> tuple[str, str]:
+    return f"{cost.cpu_ms:.0f}", f"{cost.memory_mb:.0f}"
+
+
+if __name__ == "__main__":
+    main()
