@@ -1,0 +1,183 @@
+"""The pages in docs/ say what the code and the template say, and lead somewhere."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activate.activation import MAX_TEXT, InvalidField, Outcome, TryAgain
+from activate.api import TELLINGS
+from activate.orders import LONGEST_ORDER_ID
+from activate.redemptions import MEMORY
+from activate.worker import PATIENCE_SECONDS
+from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
+from altcraft.export_batch import LONGEST_PIECE
+from export_all.app import DOWNLOAD_SECONDS, ExportFailed
+from export_all.manifests import OtherExport
+from local.template import read
+from serverless.secrets import LIFETIME_SECONDS
+from tests.description import COMMITTED
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+API, COST, LIMITS = ((DOCS / f"{name}.md").read_text() for name in ("api", "cost", "limits"))
+TEMPLATE = read(ROOT / "template.yaml")
+
+
+def snippets(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def tables(page: str) -> Iterator[list[dict[str, str]]]:
+    """Every table of a page: its rows by heading, without their emphasis."""
+    for table in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
+        heads, _, *rows = [
+            [cell.strip(" `") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()
+        ]
+        yield [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def rows(page: str, heading: str) -> list[dict[str, str]]:
+    """The rows of every table that has a column of this heading."""
+    return [row for table in tables(page) for row in table if heading in row]
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, wanted = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        if wanted:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
+            assert wanted in {anchor(heading) for heading in headings}, target
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (DOCS / "README.md").read_text()
+    for page in PAGES:
+        linked = str(page.relative_to(DOCS))
+        if page.name != "README.md" and page.parent == DOCS:
+            assert f"({linked})" in index
+
+
+def test_the_api_page_tells_every_problem_and_no_other() -> None:
+    described = {
+        kind.rpartition(":")[2]
+        for methods in COMMITTED["paths"].values()
+        for operation in methods.values()
+        for response in operation["responses"].values()
+        for kind in response["content"]
+        .get("application/problem+json", {})
+        .get("schema", {})
+        .get("properties", {})
+        .get("type", {})
+        .get("enum", [])
+    }
+    told = {row["type"] for row in rows(API, "type")}
+    # No operation of the description can have the answer to what is no operation.
+    assert told - {"no_such_route"} == described - set(Outcome)
+
+
+def test_the_api_page_tells_every_outcome_with_its_status() -> None:
+    told = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
+    assert told == {Outcome.ACTIVATED: 200} | {outcome: int(telling.status) for outcome, telling in TELLINGS.items()}
+
+
+def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
+    told = {row["error"] for row in rows(API, "error")}
+    assert told == {error.__name__ for error in (TryAgain, InvalidField, OtherExport)}
+    assert f"`{ExportFailed.__name__}`" in API
+
+
+def test_the_json_in_the_api_page_is_json_and_its_machine_handles_our_errors() -> None:
+    parsed: list[dict[str, Any]] = [json.loads(snippet) for snippet in snippets(API, "json")]
+    machine = next(one for one in parsed if "StartAt" in one)
+    states = machine["States"]
+    activate = states["Activate"]
+    assert TryAgain.__name__ in activate["Retry"][0]["ErrorEquals"]
+    assert activate["Catch"][0]["ErrorEquals"] == [InvalidField.__name__]
+    assert {choice["StringEquals"] for choice in states["Outcome"]["Choices"]} <= set(Outcome)
+    assert {state["Next"] for state in states.values() if "Next" in state} <= states.keys()
+
+
+def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
+    retry = next(json.loads(one) for one in snippets(API, "json") if "StartAt" in one)["States"]["Activate"]["Retry"][0]
+    pauses = [
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
+        for number in range(retry["MaxAttempts"])
+    ]
+    assert 24 <= sum(pauses) / 3600 < 25
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def test_costs_are_the_sums_of_quantities_and_prices() -> None:
+    prices = {row["price"]: row for row in rows(COST, "us-east-1")}
+    quantities = rows(COST, "webhook")
+    costs = {row["region"]: row for row in rows(COST, "region")}
+    assert costs.keys() == {"us-east-1", "eu-central-1"}
+    columns = {
+        "webhook": ("million activations by webhook", 2),
+        "API": ("million activations by API", 2),
+        "export": ("million codes exported", 4),
+    }
+    for region, told in costs.items():
+        for quantity, (cost, digits) in columns.items():
+            total = sum(number(row[quantity]) * number(prices[row["price"]][region]) for row in quantities)
+            assert number(told[cost]) == round(total, digits), (region, cost)
+
+
+def test_an_idle_stack_costs_what_its_parts_do() -> None:
+    idle = {row["what"]: row for row in rows(COST, "dollars")}
+    for row in idle.values():
+        assert number(row["dollars"]) == round(number(row["number"]) * number(row["each"]), 2)
+    types = Counter(resource["Type"] for resource in TEMPLATE["Resources"].values())
+    alarms = [one["Properties"] for one in TEMPLATE["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
+    assert number(idle["metrics in alarms"]["number"]) == metrics
+    assert number(idle["secrets"]["number"]) == types["AWS::SecretsManager::Secret"]
+
+
+def default(parameter: str) -> int:
+    return int(TEMPLATE["Parameters"][parameter]["Default"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "values"),
+    [
+        ("a code, an `order_id`", [MAX_TEXT]),
+        ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("requests of the API key", [default("ApiRateLimit"), default("ApiBurstLimit")]),
+        ("deliveries of webhooks", [default("WebhookRateLimit"), default("WebhookBurstLimit")]),
+        ("batches of queued codes at a time", [default("MaximumConcurrency")]),
+        ("a call to Altcraft", [int(Timeouts.connect), int(Timeouts.read), int(Timeouts.total)]),
+        ("a reply of Altcraft, other than an export", [MAX_MESSAGE_BYTES >> 20]),
+        ("one record of an export", [LONGEST_PIECE >> 20]),
+        ("one export", [TEMPLATE["Resources"]["ExportAllFunction"]["Properties"]["Timeout"]]),
+        ("a code is tried, after a passing failure", [PATIENCE_SECONDS // 3600]),
+        ("a redemption is remembered", [MEMORY.days]),
+        ("a changed secret is noticed", [LIFETIME_SECONDS // 60]),
+        ("a download link", [DOWNLOAD_SECONDS // 60]),
+        ("Athena, a query", [default("AthenaScanLimit") >> 30]),
+    ],
+)
+def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[int]) -> None:
+    told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
+    numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
+    assert [found for found in numbers if found in values][: len(values)] == values
