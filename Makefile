@@ -59,6 +59,10 @@ webhook: $(VENV)/local.stamp ## sign and send a delivery: SOURCE=eu-shop, FILE=o
 schedule: $(VENV)/local.stamp ## fire the schedules of the running stack, as if their time had come
 	@$(BIN)/python -m local.fire
 
+.PHONY: export
+export: $(VENV)/local.stamp ## export a program with a progress bar: LOYALTY_ID=6, FORMAT=csv, TO=folder or s3://...; see local/export_cli.py
+	@$(BIN)/python -m local.export_cli
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 include lambda.mk
@@ -105,7 +109,7 @@ lint-code: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 lint-template: $(VENV)/dev.stamp .venv-sam/stamp .venv-checkov/stamp
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml .github/deploy-role.yaml
 	$(SAM) validate --lint --region eu-west-1
 	$(CHECKOV) --config-file .checkov.yaml
 
