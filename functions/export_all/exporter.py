@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from export_all.failures import DeadlinePassed, Failure, failure
 from export_all.formats import SUFFIXES, encoder_for
@@ -31,6 +31,33 @@ _LOOK_SECONDS: Final = 0.25
 """How often a run looks whether a multipart upload has begun, which the manifest must know should the run be killed."""
 
 
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def going(self, export_id: str, counts: dict[str, int]) -> None:
+        """The counts so far, every beat."""
+
+    def ended(self, manifest: Manifest, seconds: float) -> None:
+        """The end, good or bad."""
+
+
+class Telemetry:
+    """Tells it to the log and the metrics."""
+
+    def going(self, export_id: str, counts: dict[str, int]) -> None:
+        """The counts so far, as a line."""
+        logger.info("Exporting", extra={"export_id": export_id, **counts})
+
+    def ended(self, manifest: Manifest, seconds: float) -> None:
+        """The end, as metrics."""
+        count(Metric.EXPORTS, status=manifest.status)
+        if manifest.status == "succeeded":
+            count(Metric.EXPORT_CODES, manifest.codes)
+            count(Metric.EXPORT_BYTES, manifest.bytes_out)
+            count(Metric.EXPORT_SECONDS, seconds)
+            logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
+
+
 @dataclass(frozen=True)
 class Exporter:
     """Runs exports into one bucket.
@@ -41,6 +68,7 @@ class Exporter:
         prefix: what every key begins with.
         source: asks Altcraft for a program's codes; called once a run.
         beat: seconds between two reports of the counts.
+        watcher: told how it goes.
     """
 
     s3: Any
@@ -48,6 +76,7 @@ class Exporter:
     prefix: str
     source: Callable[[int], Source]
     beat: float = BEAT_SECONDS
+    watcher: Watcher = field(default_factory=Telemetry)
 
     @property
     def manifests(self) -> Manifests:
@@ -79,7 +108,7 @@ class Exporter:
         except Superseded:
             logger.warning("Another run has taken the export over", export_id=export_id)
             return self.manifests.read(export_id) or claimed.manifest
-        _record(manifest, now)
+        self.watcher.ended(manifest, (datetime.now(UTC) - now).total_seconds())
         return manifest
 
     def _run(self, order: Order, lease: Lease, deadline: float) -> Manifest:
@@ -133,7 +162,7 @@ class Exporter:
                 reported = now
                 counts = pipeline.counts()
                 lease.save(upload=upload.id, **counts)
-                logger.info("Exporting", extra={"export_id": lease.manifest.export_id, **counts})
+                self.watcher.going(lease.manifest.export_id, counts)
 
     def _data_key(self, order: Order, export_id: str, now: datetime) -> str:
         # The table of the exports reads loyalty_id=.../dt=... right under promocodes/, and is one of JSON Lines.
@@ -151,14 +180,3 @@ def _discard(upload: Upload) -> None:
         upload.abort()
     except StorageError:
         logger.exception("A half upload is left to the bucket's lifecycle rule")
-
-
-def _record(manifest: Manifest, began: datetime) -> None:
-    count(Metric.EXPORTS, status=manifest.status)
-    if manifest.status == "succeeded":
-        count(Metric.EXPORT_CODES, manifest.codes)
-        count(Metric.EXPORT_BYTES, manifest.bytes_out)
-        count(Metric.EXPORT_SECONDS, (datetime.now(UTC) - began).total_seconds())
-        logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
-    elif manifest.error is not None and manifest.error["type"] == "token_refused":
-        count(Metric.TOKEN_REFUSED)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from export_all.conveyor import Conveyor
-from export_all.upload import Upload, part_bytes
+from export_all.upload import part_bytes
 
 if TYPE_CHECKING:
     from altcraft.export import Batch
@@ -31,13 +31,23 @@ class Source(Iterable["Batch"], Protocol):
     bytes_in: int
 
 
-class Pipeline:
-    """Carries one export into one upload. It runs by itself; whoever made it waits for its end.
+class Destination(Protocol):
+    """Where the file goes; `export_all.upload.Upload` is one."""
 
-    The upload is left to be completed, or aborted, by whoever made it.
+    def add(self, part: bytes, /) -> None:
+        """Take one more part."""
+
+    def add_last(self, part: bytes, /) -> None:
+        """Take the last part."""
+
+
+class Pipeline:
+    """Carries one export to its destination. It runs by itself; whoever made it waits for its end.
+
+    The destination is left to be completed, or given up, by whoever made it.
     """
 
-    def __init__(self, source: Source, encoder: Encoder, upload: Upload) -> None:
+    def __init__(self, source: Source, encoder: Encoder, upload: Destination) -> None:
         self._source = source
         self._encoder = encoder
         self._upload = upload

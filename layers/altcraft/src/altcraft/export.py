@@ -54,6 +54,8 @@ class Export:
         """Bytes of the reply's body read so far, unpacked where it came packed."""
         self.codes = 0
         """Codes handed out so far."""
+        self.bytes_expected: int | None = None
+        """Bytes that the reply's body will have; None where Altcraft does not say."""
 
     def __iter__(self) -> Iterator[Batch]:
         """Read the reply.
@@ -75,6 +77,9 @@ class Export:
     def _read(self, token: str) -> Iterator[Batch]:
         self.bytes_in = self.codes = 0
         with self._ask(token) as response:
+            length = response.headers.get("Content-Length", "")
+            if length.isdecimal() and "Content-Encoding" not in response.headers:
+                self.bytes_expected = int(length)
             try:
                 envelope = yield from self._counted(read_rows(self._chunks(response)))
             except IncoherentReply as error:
