@@ -148,6 +148,19 @@ ARCH ?= $(or $(shell sed -nE 's/.*Architecture=\\?"?([a-z0-9_]+).*/\1/p' samconf
 build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_64)
 	$(SAM) build --parameter-overrides Architecture=$(ARCH) $(if $(BUILD_DIR),--build-dir $(BUILD_DIR))
 
+# The built functions in the Lambda base image under Docker, against a `make local` that containers can reach.
+HERE_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+HERE_BUILD := build/here
+API_PORT ?= 3001
+.PHONY: invoke-activate invoke-export start-api
+invoke-activate: SAM_LOCAL = invoke ActivateFunction --event $(or $(EVENT),events/direct-activate.json) ## run activate by `sam local`; EVENT=events/...
+invoke-export: SAM_LOCAL = invoke ExportAllFunction --event $(or $(EVENT),events/direct-export.json) ## run export_all by `sam local`; EVENT=events/...
+start-api: SAM_LOCAL = start-api --port $(API_PORT) --warm-containers EAGER ## serve the API by `sam local`; API_PORT=3001
+invoke-activate invoke-export start-api: $(VENV)/local.stamp .venv-sam/stamp
+	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
+	@$(MAKE) --no-print-directory build ARCH=$(HERE_ARCH) BUILD_DIR=$(HERE_BUILD) >&2
+	@exec $(BIN)/python -m local.sam_local $(CURDIR)/$(SAM) $(HERE_BUILD) $(SAM_LOCAL)
+
 .PHONY: deploy
 deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
 deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing

@@ -1,6 +1,7 @@
 """The stack's own door, beside the API on its port, by which tools and people find and move the other parts.
 
 GET  /_local                    where everything is: the object that `make local` prints
+GET  /_local/environment        the variables of each function, by its logical id, as the template declares them
 POST /_local/schedules/{name}   fire a schedule, as if its time had come
 """
 
@@ -50,6 +51,8 @@ class Control:
         name = request.path.removeprefix(f"{CONTROL}/schedules/")
         if request.method == "GET" and request.path == CONTROL:
             return _json(200, asdict(self.ready))
+        if request.method == "GET" and request.path == f"{CONTROL}/environment":
+            return _json(200, {name: pool.function.environment for name, pool in self._functions.pools.items()})
         if request.method == "POST" and name in self.schedules:
             return _json(202, {"request_id": fire(self.schedules[name], self._functions)})
         return _json(
