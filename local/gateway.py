@@ -6,6 +6,7 @@ behaves as behind a custom domain name: no stage in its paths.
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ BODY_LIMIT = 10 * 1024 * 1024
 INTEGRATION_SECONDS = 29.0
 STAGE = "local"
 API_ID = "localapi00"
+
+# Control characters, and what has no place in ISO 8859-1.
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 
 _HeaderValue = str | int | float | bool
 
@@ -87,15 +91,17 @@ class Gateway:
         if route.api_key_required and request.header("x-api-key") != self._api_key:
             return self._own(_FORBIDDEN)
         parameters = {name: unquote(value) for name, value in match.groupdict().items()}
-        event = msgspec.json.encode(proxy_event(request, route.resource, parameters))
+        event = proxy_event(request, route.resource, parameters)
+        request_id = event["requestContext"]["requestId"]
         try:
-            result = self._pools[route.function].submit(event).result(self._integration_seconds)
+            running = self._pools[route.function].submit(msgspec.json.encode(event))
+            result = running.result(self._integration_seconds)
         except PayloadTooLarge:
             return self.too_long
         except TooSlow:
             return self._own(_TIMED_OUT)
         try:
-            return self._own(_BAD_GATEWAY) if result.failed else proxy_response(result.payload)
+            return self._own(_BAD_GATEWAY) if result.failed else proxy_response(result.payload, request_id)
         except ValueError:
             return self._own(_BAD_GATEWAY)
 
@@ -175,7 +181,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     is_base64_encoded: bool = False
 
 
-def proxy_response(payload: bytes) -> Response:
+def proxy_response(payload: bytes, request_id: str) -> Response:
     """Read what a function answered (JSON). Raises ValueError where API Gateway would call it malformed."""
     answer = msgspec.json.decode(payload, type=_Answer)
     several = answer.multi_value_headers or {}
@@ -184,6 +190,9 @@ def proxy_response(payload: bytes) -> Response:
     headers += [(name, str(value)) for name, value in single.items()]
     if "content-type" not in {name.lower() for name, _ in headers}:
         headers.append(("Content-Type", "application/json"))
+    if any(_UNSENDABLE.search(text) for header in headers for text in header):
+        raise ValueError("a header that cannot be sent")
+    headers.append(("x-amzn-RequestId", request_id))
     text = answer.body or ""
     body = base64.b64decode(text, validate=True) if answer.is_base64_encoded else text.encode()
     return Response(answer.status_code, body, headers)

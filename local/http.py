@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 log = logging.getLogger(__name__)
 
 DRAIN_BLOCK = 1 << 16
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 class HangUp(Exception):
@@ -74,9 +75,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: "_Sockets"
 
     def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
-        body = self._read_chunks() if chunked else self._read_length(length)
+        try:
+            chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
+            body = self._read_chunks() if chunked else self._read_length(int(self.headers.get("Content-Length") or 0))
+        except ValueError:
+            # Where the body ends, and the next request begins, nobody can know.
+            self.close_connection = True
+            self._send(Response(400, b"the body's length cannot be read", [("Connection", "close")]))
+            return
         if body is None:
             self._send(self.server.too_long)
             return
@@ -95,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_length(self, length: int) -> bytes | None:
         """Read the body, or read past it and return None where it is longer than the server takes."""
+        if length < 0:
+            raise ValueError(f"a body of {length} bytes")
         if length <= self.server.max_body:
             return self.rfile.read(length)
         while length > 0 and (block := self.rfile.read(min(length, DRAIN_BLOCK))):
@@ -105,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = bytearray()
         too_long = False
         while size := int(self.rfile.readline().split(b";")[0], 16):
+            if size < 0:
+                raise ValueError(f"a chunk of {size} bytes")
             chunk = self.rfile.read(size)
             self.rfile.readline()
             too_long = too_long or len(body) + size > self.server.max_body
@@ -124,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             head.append(f"Date: {self.date_time_string()}")
         if chunked:
             head.append("Transfer-Encoding: chunked")
-        elif whole is not None and "content-length" not in names:
+        elif whole is not None and "content-length" not in names and response.status not in _WITHOUT_BODY:
             head.append(f"Content-Length: {len(whole)}")
         if self.command == "HEAD":
             whole, chunked = b"", False

@@ -64,7 +64,7 @@ class Sandbox:
                 message = f"RequestId: {request_id} Error: Task timed out after {timeout_seconds:.2f} seconds"
                 return failed("Sandbox.Timedout", message, request_id)
             return self._receive(request_id)
-        except (EOFError, ConnectionError, BrokenPipeError):
+        except (EOFError, ConnectionError):
             self.close()
             message = f"RequestId: {request_id} Error: Runtime exited with error: {self._exit()}"
             return failed("Runtime.ExitError", message, request_id)

@@ -1,84 +1,36 @@
-"""The emulated Altcraft as a server: the API's transport rules, and a control door for tests and people.
+"""The emulated Altcraft as a server: the API's transport rules over the state, spoiled by whatever faults are in force."""
 
-The control door, JSON throughout:
-    GET, PUT /_emulator/settings            the undocumented answers (Settings)
-    GET, PUT /_emulator/faults              a list of faults: {"kind": "page", "status": 503, "calls": 3, ...}
-    PUT      /_emulator/programs/{id}       {"universal": false, "generated": 1000000}
-    POST     /_emulator/programs/{id}/codes {"codes": [...], "attached": true, "activated": false, "expire_date": null}
-    GET      /_emulator/journal             calls by endpoint, the most at once, activations by program and code
-    DELETE   /_emulator                     forget programs, faults and journal
-"""
-
-import re
 import threading
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Annotated, Self
+from typing import Self
 
 import msgspec
 
+from local.emulator.control import CONTROL, ControlDoor
 from local.emulator.endpoints import MESSAGES, OfProgram
 from local.emulator.export import export
-from local.emulator.faults import AnyFault, Call, Faults
-from local.emulator.programs import Programs, Refused
+from local.emulator.faults import Call
+from local.emulator.programs import Refused
 from local.emulator.settings import INCORRECT, SUCCESS, TOKEN_REQUIRED, Refusal, Settings, Wire
+from local.emulator.state import State
 from local.emulator.wire import CONTENT_TYPES, envelope, parse, wire_of
 from local.http import Request, Response, Server
 
 API = "/api/v1.1/promocodes/"
-CONTROL = "/_emulator"
-
-
-class Journal:
-    """What was asked: `calls` by endpoint, and the most calls there were at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.calls: Counter[str] = Counter()
-        self.at_once = 0
-        self.most_at_once = 0
-
-    def begin(self, endpoint: str) -> None:
-        """Note a call that has come in."""
-        with self._lock:
-            self.calls[endpoint] += 1
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-
-    def end(self) -> None:
-        """Note that a call was answered."""
-        with self._lock:
-            self.at_once -= 1
-
-
-class _Seed(msgspec.Struct, forbid_unknown_fields=True):
-    codes: list[str]
-    attached: bool = False
-    activated: bool = False
-    expire_date: datetime | None = None
-
-
-class _Kind(msgspec.Struct, forbid_unknown_fields=True):
-    universal: bool = False
-    generated: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Emulator:
+class Emulator(State):
     """Altcraft's promo code API on a port of this machine, from `start` to `stop` or as a context manager.
 
-    `programs`, `faults`, `journal` and `settings` may be used and, for the settings, replaced while it serves.
+    Its state may be looked at and changed while it serves.
     """
 
     def __init__(
@@ -89,11 +41,9 @@ class Emulator:
         port: int = 0,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self.settings = settings or Settings()
-        self.programs = Programs(lambda: self.settings, clock)
-        self.faults = Faults()
-        self.journal = Journal()
+        super().__init__(settings or Settings(), clock)
         self._clock = clock
+        self._control = ControlDoor(self)
         self._stopping = threading.Event()
         self._server = Server(self._serve, host, port)
 
@@ -117,8 +67,6 @@ class Emulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    # --- the API's door ----------------------------------------------------------------------------------------------
 
     def _serve(self, request: Request) -> Response:
         if request.path.startswith(CONTROL):
@@ -212,57 +160,6 @@ class Emulator:
     def _dated(self, response: Response) -> Response:
         """Tell the time by the same clock as the moments of the codes."""
         return replace(response, headers=[*response.headers, ("Date", format_datetime(self._clock(), usegmt=True))])
-
-    # --- the control door --------------------------------------------------------------------------------------------
-
-    def _control(self, request: Request) -> Response:
-        try:
-            shown = self._order(f"{request.method} {request.path.removeprefix(CONTROL)}", request.body)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            return Response(400, str(error).encode(), [("Content-Type", "text/plain; charset=utf-8")])
-        except LookupError:
-            return Response(404, (__doc__ or "").encode(), [("Content-Type", "text/plain; charset=utf-8")])
-        return Response(200, msgspec.json.encode(shown), [("Content-Type", "application/json")])
-
-    def _order(self, order: str, body: bytes) -> object:
-        """Carry one order out and return what to show. Raises LookupError for an unknown one."""
-        if program := re.fullmatch(r"(?:PUT|POST) /programs/(\d+)(/codes)?", order):
-            return self._seed(int(program[1]), body, codes=program[2] is not None)
-        match order:
-            case "PUT /settings":
-                changes = msgspec.json.decode(body, type=dict[str, object])
-                self.settings = msgspec.convert(msgspec.to_builtins(self.settings) | changes, Settings)
-            case "PUT /faults":
-                self.faults.set(msgspec.json.decode(body, type=list[AnyFault]))
-            case "DELETE ":
-                self.programs.clear()
-                self.faults.set([])
-                self.journal.clear()
-        return {
-            "GET /settings": lambda: self.settings,
-            "PUT /settings": lambda: self.settings,
-            "GET /faults": self.faults.left,
-            "PUT /faults": self.faults.left,
-            "GET /journal": self._journal,
-            "DELETE ": self._journal,
-        }[order]()
-
-    def _seed(self, loyalty_id: int, body: bytes, *, codes: bool) -> object:
-        if codes:
-            seed = msgspec.json.decode(body, type=_Seed)
-            self.programs.add(
-                loyalty_id, *seed.codes, attached=seed.attached, activated=seed.activated, expire_date=seed.expire_date
-            )
-            return seed
-        kind = msgspec.json.decode(body or b"{}", type=_Kind)
-        self.programs.create(loyalty_id, universal=kind.universal, generated=kind.generated)
-        return kind
-
-    def _journal(self) -> object:
-        activations: dict[str, dict[str, int]] = {}
-        for (loyalty_id, code), times in self.programs.activations.items():
-            activations.setdefault(str(loyalty_id), {})[code] = times
-        return {"calls": self.journal.calls, "most_at_once": self.journal.most_at_once, "activations": activations}
 
 
 def _gzip(body: Iterator[bytes]) -> Iterator[bytes]:

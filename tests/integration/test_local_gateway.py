@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from local.application import Function, GatewayResponse, Route
 from local.functions import Pool
 from local.gateway import BODY_LIMIT, Gateway, proxy_event, proxy_response
-from local.http import Request, Server
+from local.http import Request, Response, Server
 
 KEY = "the-key"
 FUNCTIONS = ("echo", "proxy", "answer", "fail", "hang")
@@ -160,6 +161,25 @@ def test_a_chunked_body_arrives_whole(send: Send) -> None:
     assert (status, answer) == (200, b"firstsecondthird")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: ten\r\n\r\n",
+        b"Content-Length: -1\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nten\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    ],
+)
+def test_a_body_without_a_length_is_refused_and_the_connection_ended(head: bytes) -> None:
+    with (
+        Server(lambda request: Response(200)) as server,
+        socket.create_connection(("127.0.0.1", server.port), 10) as client,
+    ):
+        client.sendall(b"POST / HTTP/1.1\r\n" + head)
+        reply = client.makefile("rb").read()
+    assert reply.startswith(b"HTTP/1.1 400 ")
+
+
 # --- routes and limits -----------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +261,8 @@ def test_the_template_may_put_its_own_words_into_the_gateways_answers() -> None:
         {"statusCode": 200, "body": {"a": 1}},
         {"statusCode": 200, "headers": {"A": ["1"]}},
         {"statusCode": 200, "headers": "A: 1"},
+        {"statusCode": 200, "headers": {"Location": "/x\r\nSet-Cookie: a=1"}},
+        {"statusCode": 200, "headers": {"Location": "/☃"}},
         {"statusCode": 200, "body": "not base64!", "isBase64Encoded": True},
     ],
 )
@@ -264,18 +286,19 @@ def test_an_answer_becomes_the_reply(
     got_status, got_body, got_headers = send("POST", "/answer", json.dumps(answer).encode())
     assert (got_status, got_body) == (status, body)
     assert headers.items() <= got_headers.items()
+    assert got_headers["x-amzn-RequestId"]
 
 
 def test_repeated_headers_of_an_answer_are_sent_one_by_one() -> None:
     answer = {"statusCode": 200, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]}}
-    headers = proxy_response(json.dumps(answer).encode()).headers
+    headers = proxy_response(json.dumps(answer).encode(), "request-1").headers
     assert headers[:2] == [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
 
 
 @given(st.dictionaries(st.text(max_size=3), st.one_of(st.none(), st.integers(), st.text(max_size=3)), max_size=4))
 def test_any_answer_is_read_or_refused(answer: dict[str, Any]) -> None:
     try:
-        read = proxy_response(json.dumps({"statusCode": 200, **answer}).encode())
+        read = proxy_response(json.dumps({"statusCode": 200, **answer}).encode(), "request-1")
     except ValueError:
         return
     assert read.status == answer.get("statusCode", 200)
@@ -284,4 +307,4 @@ def test_any_answer_is_read_or_refused(answer: dict[str, Any]) -> None:
 @given(st.binary(max_size=100))
 def test_a_body_in_base64_is_decoded(body: bytes) -> None:
     answer = {"statusCode": 200, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-    assert proxy_response(json.dumps(answer).encode()).body == body
+    assert proxy_response(json.dumps(answer).encode(), "request-1").body == body
