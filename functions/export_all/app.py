@@ -23,7 +23,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from export_all.manifests import Manifest, Manifests, begun
+from export_all.manifests import Lease, Manifest, Manifests, begun, rfc3339
 from export_all.orders import (
     InvalidField,
     Order,
@@ -34,7 +34,7 @@ from export_all.orders import (
     repeatable_export_id,
 )
 from export_all.settings import settings
-from export_all.storage import StorageError, storage_detail
+from export_all.storage import StorageError, StorageUnavailable, storage_detail
 from serverless import aws
 from serverless.http import Problem, Reply, Request, answering, reply
 from serverless.settings import SettingsError
@@ -134,7 +134,10 @@ def _schedule(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     export_ids = []
     for order in orders:
         export_id = repeatable_export_id(moment, *source, order)
-        _begin(order, export_id, now)
+        try:
+            _begin(order, export_id, now)
+        except StorageError as error:
+            raise StorageUnavailable(storage_detail(error)) from error
         export_ids.append(export_id)
     return {"export_ids": export_ids}
 
@@ -152,19 +155,30 @@ def _begin(order: Order, export_id: str, now: datetime) -> Manifest:
 
     An export that has been announced before is only run again, which changes nothing of a good or running one.
     """
+    own_name = _own_name()
     manifest = _manifests().announce(begun(export_id, order, now))
-    aws.client("lambda").invoke(
-        FunctionName=_own_name(),
-        InvocationType="Event",
-        Payload=json.dumps({**asdict(order), "export_id": export_id}).encode(),
-    )
+    try:
+        aws.client("lambda").invoke(
+            FunctionName=own_name,
+            InvocationType="Event",
+            Payload=json.dumps({**asdict(order), "export_id": export_id}).encode(),
+        )
+    except StorageError as error:
+        claimed = _manifests().claim(export_id, order, "", "", now)
+        if isinstance(claimed, Lease):
+            told = {"type": "not_begun", "detail": storage_detail(error), "retryable": True}
+            claimed.save(status="failed", finished_at=rfc3339(_now()), error=told)
+        raise
     logger.info("The export is begun", export_id=export_id, loyalty_id=order.loyalty_id)
     return manifest
 
 
 def _export(order: Order, export_id: str, context: LambdaContext) -> Manifest:
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
-    return _exporter().run(order, export_id, context.aws_request_id, deadline)
+    try:
+        return _exporter().run(order, export_id, context.aws_request_id, deadline)
+    except StorageError as error:
+        raise StorageUnavailable(storage_detail(error)) from error
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What S3 answers when it does not do what it was asked, and what can be done about it."""
+"""What S3, and Lambda beside it, answer when they do not do what they were asked, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 StorageError = (ClientError, BotoCoreError)
-"""What a call of S3 raises."""
+"""What a call of AWS raises."""
 
 LOST_RACE: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """A conditional write whose condition does not hold, or that came at the same time as another."""
@@ -19,13 +19,17 @@ _REMEDIES: Final[Mapping[str, str]] = {
 }
 
 
+class StorageUnavailable(Exception):
+    """An export cannot even be recorded. The message says why, with the remedy."""
+
+
 def code_of(error: ClientError) -> str:
-    """S3's name of an error, such as `NoSuchKey`."""
+    """AWS's name of an error, such as `NoSuchKey`."""
     return error.response["Error"].get("Code", "")
 
 
 def storage_detail(error: ClientError | BotoCoreError) -> str:
-    """What S3 said, with the remedy where there is one."""
+    """What AWS said, with the remedy where there is one."""
     if not isinstance(error, ClientError):
-        return f"S3: no answer ({type(error).__name__})"
-    return f"S3: {_REMEDIES.get(code_of(error), f'{error.operation_name} was answered {code_of(error)}')}"
+        return f"AWS gave no answer ({type(error).__name__})"
+    return _REMEDIES.get(code_of(error), f"{error.operation_name} was answered {code_of(error)}")

@@ -494,10 +494,26 @@ def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     with pytest.raises(ClientError) as caught:
         run(missing)
 
-    assert storage_detail(caught.value) == "S3: the bucket does not exist: EXPORT_BUCKET must name one"
+    assert storage_detail(caught.value) == "the bucket does not exist: EXPORT_BUCKET must name one"
 
 
 # --- SIGKILL ----------------------------------------------------------------------------------------------------------
+
+
+def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
+    """The function's environment, its secret made."""
+    secret_id = f"token-{uuid.uuid4()}"
+    secrets_manager: Any = aws.client("secretsmanager")
+    secrets_manager.create_secret(Name=secret_id, SecretString="local-altcraft-token")
+    return {
+        "ALTCRAFT_URL": emulator.url,
+        "ALTCRAFT_SECRET_ID": secret_id,
+        "EXPORT_BUCKET": bucket.name,
+        "EXPORT_PREFIX": "crm/",
+        "POWERTOOLS_SERVICE_NAME": "export_all",
+        "POWERTOOLS_METRICS_NAMESPACE": "Altcraft/test",
+        "AWS_LAMBDA_FUNCTION_NAME": "export_all",
+    }
 
 
 @pytest.mark.parametrize("moment", ["at its start", "in the middle of its upload"])
@@ -506,17 +522,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
 ) -> None:
     # Given an export in a process of its own, of a program that takes minutes to read
     emulator.programs.create(6, generated=100_000_000)
-    secret_id = f"token-{uuid.uuid4()}"
-    secrets_manager: Any = aws.client("secretsmanager")
-    secrets_manager.create_secret(Name=secret_id, SecretString="local-altcraft-token")
-    settings = {
-        "ALTCRAFT_URL": emulator.url,
-        "ALTCRAFT_SECRET_ID": secret_id,
-        "EXPORT_BUCKET": bucket.name,
-        "EXPORT_PREFIX": "crm/",
-        "POWERTOOLS_SERVICE_NAME": "export_all",
-        "POWERTOOLS_METRICS_NAMESPACE": "Altcraft/test",
-    }
+    settings = settings_of(aws, emulator, bucket)
     event = json.dumps({"loyalty_id": 6, "export_id": ID})
     command = [sys.executable, "-m", "tests.integration.export_process", event]
     with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
@@ -542,6 +548,65 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
     assert manifest.status == "succeeded"
     assert bucket.half_uploads() == []
     assert bucket.latest() == ID
+
+
+# --- a function that is not set up -------------------------------------------------------------------------------------
+
+
+def invoke(settings: dict[str, str], event: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the handler in a sandbox of its own."""
+    command = [sys.executable, "-m", "tests.integration.export_process", json.dumps(event)]
+    environment = {name: text for name, text in (os.environ | settings).items() if text}
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
+
+
+def post(body: dict[str, Any]) -> dict[str, Any]:
+    path = "/promocodes/export_all"
+    context = {"path": f"/v1{path}", "requestId": "1"}
+    return {"httpMethod": "POST", "resource": path, "headers": {}, "requestContext": context, "body": json.dumps(body)}
+
+
+def test_an_unreadable_secret_is_named_in_the_manifest(aws: Aws, emulator: Emulator, bucket: Bucket) -> None:
+    settings = settings_of(aws, emulator, bucket) | {"ALTCRAFT_SECRET_ID": "no-such-secret"}
+
+    done = invoke(settings, {"loyalty_id": 6})
+
+    manifest = json.loads(done.stdout.splitlines()[-1])
+    assert (manifest["status"], manifest["error"]["type"]) == ("failed", "not_configured")
+    assert "no-such-secret" in manifest["error"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"EXPORT_BUCKET": "no-such-bucket"}, "EXPORT_BUCKET must name one"),
+        ({"EXPORT_BUCKET": ""}, "EXPORT_BUCKET"),
+        ({"ALTCRAFT_WIRE": "yaml"}, "ALTCRAFT_WIRE"),
+    ],
+)
+@pytest.mark.parametrize("event", [{"loyalty_id": 6}, post({"loyalty_id": 6})], ids=["direct", "API"])
+def test_a_wrong_setting_is_named(
+    aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], words: str, event: dict[str, Any]
+) -> None:
+    done = invoke(settings_of(aws, emulator, bucket) | wrong, event)
+
+    if "httpMethod" in event:
+        answer = json.loads(done.stdout.splitlines()[-1])
+        assert answer["statusCode"] == 503
+        assert words in json.loads(answer["body"])["detail"]
+    else:
+        assert words in done.stderr.splitlines()[-1]
+
+
+def test_an_export_that_cannot_be_begun_does_not_say_running(aws: Aws, emulator: Emulator, bucket: Bucket) -> None:
+    # Given a Lambda that does not answer
+    nowhere = {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"}
+
+    done = invoke(settings_of(aws, emulator, bucket) | nowhere, post({"loyalty_id": 6}))
+
+    assert json.loads(done.stdout.splitlines()[-1])["statusCode"] == 503
+    (key,) = bucket.keys("crm/exports/")
+    assert json.loads(bucket.read(key))["status"] == "failed"
 
 
 def test_ten_thousand_parts_hold_what_an_object_may_hold() -> None:

@@ -1,0 +1,279 @@
+"""`Client.export_all` against a server that says, byte for byte, what the test wants it to say."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from altcraft.client import Client, Timeouts
+from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.token import Token
+from altcraft.wire import Wire
+
+ROWS = b'{"data":[{"code":"A"},{"code":"B"}],'
+XML_ROWS = b"<xml><data><code>A</code></data><data><code>B</code></data>"
+GOOD = ROWS + b'"error":0,"error_text":"ok"}'
+
+
+@dataclass
+class Answer:
+    """What the server says to the next requests."""
+
+    body: bytes = GOOD
+    status: int = 200
+    encoding: str = ""
+    chunk: int = 0
+    """Bytes of a chunk; 0 for a Content-Length instead."""
+    cut: bool = False
+    """Whether the connection ends before the body does."""
+    silent: bool = False
+    """Whether nothing follows the head until the test ends."""
+
+
+class Server(ThreadingHTTPServer):
+    answer = Answer()
+    asked: list[bytes]
+    over: threading.Event
+    daemon_threads = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        answer = self.server.answer
+        self.server.asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(answer.status)
+        if answer.encoding:
+            self.send_header("Content-Encoding", answer.encoding)
+        if answer.chunk:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(answer.body) + answer.cut + answer.silent))
+        self.end_headers()
+        self.wfile.write(self._framed(answer))
+        if answer.silent:
+            self.server.over.wait()
+        self.close_connection = answer.cut
+
+    def _framed(self, answer: Answer) -> bytes:
+        if not answer.chunk:
+            return answer.body
+        parts = [answer.body[begin : begin + answer.chunk] for begin in range(0, len(answer.body), answer.chunk)]
+        return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + (b"" if answer.cut else b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as serving:
+        serving.asked, serving.over = [], threading.Event()
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield serving
+        serving.over.set()
+        serving.shutdown()
+        thread.join()
+
+
+class Secret:
+    """A secret whose next reading may give another token."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+
+    def text(self) -> str:
+        return self.tokens[0]
+
+    def refresh(self) -> str:
+        if len(self.tokens) > 1:
+            del self.tokens[0]
+        return self.tokens[0]
+
+
+def codes(server: Server, wire: Wire = "json", *tokens: str, read: float = 5) -> list[str]:
+    """All codes of an export, read to its end."""
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    client = Client(url, Token(Secret(*(tokens or ("s3cret",)))), wire, Timeouts(connect=1, read=read))
+    return [row["code"] for batch in client.export_all(6) for row in batch]
+
+
+@pytest.mark.parametrize("wire", ["json", "xml"])
+@pytest.mark.parametrize("error_text", [b"ok", "Успех".encode()])
+@pytest.mark.parametrize("chunk", [0, 1, 7])
+def test_a_whole_reply_gives_every_code(server: Server, wire: Wire, error_text: bytes, chunk: int) -> None:
+    ends = {
+        "json": ROWS + b'"error":0,"error_text":"' + error_text + b'"}',
+        "xml": XML_ROWS + b"<error>0</error><error_text>" + error_text + b"</error_text></xml>",
+    }
+    server.answer = Answer(ends[wire], chunk=chunk)
+
+    assert codes(server, wire) == ["A", "B"]
+
+
+GOOD_REPLIES = {
+    "the outcome first": b'{"error":0,"error_text":"ok","data":[{"code":"A"},{"code":"B"}]}',
+    "a BOM": b"\xef\xbb\xbf" + GOOD,
+    "white space around": b"\r\n " + GOOD + b" \n",
+    "unknown fields": b'{"meta":{"data":[{"code":"C"}]},' + GOOD[1:-1] + b',"more":[1]}',
+    "XML with a BOM": b'\xef\xbb\xbf<?xml version="1.0"?>' + XML_ROWS + b"<error>0</error></xml>\n<!-- end -->",
+    "XML, the outcome first": b"<xml><error>0</error>" + XML_ROWS[5:] + b"</xml>",
+}
+
+
+@pytest.mark.parametrize("body", GOOD_REPLIES.values(), ids=GOOD_REPLIES.keys())
+def test_any_legal_spelling_is_read(server: Server, body: bytes) -> None:
+    server.answer = Answer(body, chunk=5)
+
+    assert codes(server) == ["A", "B"]
+
+
+@pytest.mark.parametrize("chunk", [0, 3])
+def test_a_packed_reply_is_unpacked(server: Server, chunk: int) -> None:
+    server.answer = Answer(gzip.compress(GOOD), encoding="gzip", chunk=chunk)
+
+    assert codes(server) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"data":null,"error":0}', b'{"error":0}', b'{"data":[],"error":0}', b"<xml><data/><error>0</error></xml>"],
+)
+def test_a_program_without_codes_is_no_error(server: Server, body: bytes) -> None:
+    server.answer = Answer(body)
+
+    assert codes(server) == []
+
+
+INCOHERENT = {
+    "no outcome": ROWS[:-1] + b"}",
+    "the outcome is true": ROWS + b'"error":true}',
+    "the outcome is false": ROWS + b'"error":false}',
+    "the outcome is 0.0": ROWS + b'"error":0.0}',
+    "the outcome is null": ROWS + b'"error":null}',
+    "two outcomes, bad and good": ROWS + b'"error":7,"error":0}',
+    "two lists": ROWS + b'"data":[{"code":"C"}],"error":0}',
+    "data is a text": b'{"data":"none","error":0}',
+    "data is an object": b'{"data":{"code":"A"},"error":0}',
+    "data is false": b'{"data":false,"error":0}',
+    "bytes behind the end": GOOD + b"x",
+    "two envelopes": GOOD + GOOD,
+    "a list": b'[{"code":"A"}]',
+    "nothing": b"",
+    "a page": b"<!DOCTYPE html><html><body>Technical works</body></html>",
+    "another root": b"<html><data><code>A</code></data><error>0</error></html>",
+    "XML, two outcomes": XML_ROWS + b"<error>7</error><error>0</error></xml>",
+    "XML, an empty record": XML_ROWS + b"<data/><error>0</error></xml>",
+    "XML, a text between records": XML_ROWS + b"text<error>0</error></xml>",
+    "XML, two envelopes": (XML_ROWS + b"<error>0</error></xml>") * 2,
+    "not UTF-8 behind the rows": ROWS + b'"error":0,"error_text":"\xff"}',
+}
+
+
+@pytest.mark.parametrize("body", INCOHERENT.values(), ids=INCOHERENT.keys())
+@pytest.mark.parametrize("chunk", [0, 1])
+def test_what_is_no_envelope_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
+    server.answer = Answer(body, chunk=chunk)
+
+    with pytest.raises(IncoherentReply):
+        codes(server)
+
+
+@pytest.mark.parametrize("chunk", [0, 10])
+def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, chunk: int) -> None:
+    for length in range(len(GOOD)):
+        server.answer = Answer(GOOD[:length], cut=True, chunk=chunk)
+        with pytest.raises(IncoherentReply):
+            codes(server)
+
+
+def test_a_broken_packing_is_incoherent(server: Server) -> None:
+    packed = gzip.compress(GOOD * 1000)
+    server.answer = Answer(packed[:100] + b"\xff" * 100 + packed[200:], encoding="gzip")
+
+    with pytest.raises(IncoherentReply):
+        codes(server)
+
+
+@pytest.mark.parametrize(
+    "body", [ROWS + b'"error":402,"error_text":"limit"}', b'{"data":null,"error":402,"error_text":"limit"}']
+)
+@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
+def test_a_refusal_is_told_with_its_words(server: Server, rows: bytes, wire: Wire) -> None:
+    server.answer = Answer(rows + b'"error":402,"error_text":"limit"}')
+
+    with pytest.raises(Refused) as caught:
+        codes(server, wire)
+
+    assert (caught.value.error, caught.value.error_text, caught.value.retryable) == (402, "limit", False)
+
+
+def test_an_outcome_of_0_is_success_whatever_the_status(server: Server) -> None:
+    server.answer = Answer(GOOD, status=500)
+
+    assert codes(server) == ["A", "B"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_overloaded_server_is_unreachable(server: Server, status: int) -> None:
+    server.answer = Answer(b"<html>busy</html>", status=status)
+
+    with pytest.raises(Unreachable):
+        codes(server)
+
+
+def test_a_server_that_falls_silent_is_unreachable(server: Server) -> None:
+    server.answer = Answer(ROWS, silent=True)
+
+    with pytest.raises(Unreachable):
+        codes(server, read=0.2)
+
+
+def test_a_refused_token_is_read_again_once(server: Server) -> None:
+    server.answer = Answer(b'{"data":null,"error":401,"error_text":"API token required"}')
+
+    with pytest.raises(TokenRefused):
+        codes(server, "json", "old", "new")
+
+    assert [b'"token":"old"' in asked for asked in server.asked] == [True, False]
+    assert b'"token":"new"' in server.asked[1]
+
+
+def test_a_refusal_behind_rows_is_not_asked_again(server: Server) -> None:
+    server.answer = Answer(ROWS + b'"error":401,"error_text":"API token required"}')
+
+    with pytest.raises(TokenRefused):
+        codes(server, "json", "old", "new")
+
+    assert len(server.asked) == 1
+
+
+def test_no_message_holds_the_token(server: Server) -> None:
+    for body in [
+        *INCOHERENT.values(),
+        ROWS + b'"error":440,"error_text":"bad token s3cret"}',
+        b's3cret {"token": "s3cret"}',
+    ]:
+        server.answer = Answer(body)
+        with pytest.raises(AltcraftError) as caught:
+            codes(server)
+        error: Any = caught.value
+        while error:
+            assert "s3cret" not in f"{error} {error!r}"
+            error = error.__cause__
+
+
+def test_progress_can_be_seen(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    export = Client(url, Token(Secret("s3cret")), "json", Timeouts()).export_all(6)
+
+    assert sum(map(len, export)) == 2
+
+    assert (export.bytes_in, export.bytes_expected, export.codes) == (len(GOOD), len(GOOD), 2)
