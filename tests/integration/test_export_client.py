@@ -202,9 +202,7 @@ def test_a_broken_packing_is_incoherent(server: Server) -> None:
         codes(server)
 
 
-@pytest.mark.parametrize(
-    "body", [ROWS + b'"error":402,"error_text":"limit"}', b'{"data":null,"error":402,"error_text":"limit"}']
-)
+@pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
 @pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
 def test_a_refusal_is_told_with_its_words(server: Server, rows: bytes, wire: Wire) -> None:
     server.answer = Answer(rows + b'"error":402,"error_text":"limit"}')
