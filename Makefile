@@ -83,18 +83,25 @@ include lambda.mk
 .PHONY: runtime
 runtime: .venv-runtime/stamp .venv-sam/stamp # Lambda's runtime, and the emulator of what surrounds it
 
+# One worker for each processor; a file's tests share what they start.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: test test-here test-lambda-python
 test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test that needs neither Docker nor AWS; PYTEST='-k word' narrows it
 	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
 
 test-here: $(VENV)/dev.stamp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-lambda-python: .venv-lambda/stamp runtime
-	.venv-lambda/bin/python -m pytest $(PYTEST)
+	.venv-lambda/bin/python -m pytest $(PARALLEL) -m 'not docker and not long' $(PYTEST)
+
+.PHONY: test-docker
+test-docker: $(VENV)/dev.stamp .venv-sam/stamp ## drive sam local with every sample event; needs Docker, takes minutes
+	DOCKER_TESTS=1 $(BIN)/python -m pytest -m docker tests/e2e/test_sam_local.py $(PYTEST)
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ def messages_in(sqs: Any, queue_url: str) -> int:
     return sum(int(attributes["Attributes"][name]) for name in names)
 
 
+@pytest.mark.long
 def test_every_code_of_a_burst_is_activated_exactly_once(stack: Stack) -> None:
     # Given an Altcraft that fails half of its calls: down, or with the reply lost after it was applied
     altcraft = stack.emulator
