@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ import requests
 import xmltodict
 
 from local.emulator import Emulator
-from local.emulator.faults import AnyFault, Cut, Delay, Drop, Late, Page, Refuse
+from local.emulator.faults import AnyFault, Cut, Delay, Drop, Fault, Late, Page, Refuse
 from local.emulator.settings import Settings
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"
@@ -417,3 +419,12 @@ def test_the_clock_moves_a_code_past_its_date(altcraft: Altcraft) -> None:
     assert altcraft.ask("get", code="code")["data"]["is_expired"] is False
     altcraft.clock.now += timedelta(hours=1)
     assert altcraft.ask("get", code="code")["data"]["is_expired"] is True
+
+
+def test_the_documentation_names_every_fault_with_its_fields() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "local.md").read_text()
+    rows = {kind: re.findall(r"`(\w+)`", fields) for kind, fields in re.findall(r"\| `(\w+)` \| ([^|]*) \|", page)}
+    common = set(Fault.__struct_fields__)
+    for fault in get_args(AnyFault):
+        own = [name for name in fault.__struct_fields__ if name not in common]
+        assert sorted(rows[fault.__struct_config__.tag]) == sorted(own)
