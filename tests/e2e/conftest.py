@@ -1,6 +1,7 @@
 """The whole embedded stack, started once, and a caller of its API."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Api:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The embedded stack with the sources of `events/`."""
-    with Stack(Options(sources=(EVENTS / "sources.json").read_text())) as running:
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    with Stack(Options(sources=(EVENTS / "sources.json").read_text(), environment=measured)) as running:
         yield running
 
 
