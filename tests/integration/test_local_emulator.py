@@ -423,7 +423,7 @@ def test_the_clock_moves_a_code_past_its_date(altcraft: Altcraft) -> None:
 
 def test_the_documentation_names_every_fault_with_its_fields() -> None:
     page = (Path(__file__).parents[2] / "docs" / "local.md").read_text()
-    rows = {kind: re.findall(r"`(\w+)`", fields) for kind, fields in re.findall(r"\| `(\w+)` \| ([^|]*) \|", page)}
+    rows = {kind: re.findall(r"`(\w+)`", fields) for kind, fields in re.findall(r"\| `(\w+)` \|([^|]*)\|", page)}
     common = set(Fault.__struct_fields__)
     for fault in get_args(AnyFault):
         own = [name for name in fault.__struct_fields__ if name not in common]
