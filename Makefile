@@ -51,7 +51,7 @@ demo: $(VENV)/local.stamp ## show the whole system at work, in half a minute
 	@$(BIN)/python -m local.demo
 
 local: $(VENV)/local.stamp ## run the embedded stack until Ctrl-C; PORT=3000, and what else local/__main__.py names
-	@exec $(BIN)/python -m local
+	@exec $(BIN)/python -m local --with-parent
 
 webhook: $(VENV)/local.stamp ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json, URL=... SOURCES=... for a deployed API
 	@$(BIN)/python -m local.webhook
@@ -163,9 +163,10 @@ API_PORT ?= 3001
 invoke-activate: SAM_LOCAL = invoke ActivateFunction --event $(or $(EVENT),events/direct-activate.json) ## run activate by `sam local`; EVENT=events/...
 invoke-export: SAM_LOCAL = invoke ExportAllFunction --event $(or $(EVENT),events/direct-export.json) ## run export_all by `sam local`; EVENT=events/...
 start-api: SAM_LOCAL = start-api --port $(API_PORT) --warm-containers EAGER ## serve the API by `sam local`; API_PORT=3001
-invoke-activate invoke-export start-api: $(VENV)/local.stamp .venv-sam/stamp
-	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
+$(HERE_BUILD)/template.yaml: template.yaml lambda.mk requirements/layer.txt $(shell find functions layers -type f -not -name '*.pyc')
 	@$(MAKE) --no-print-directory build ARCH=$(HERE_ARCH) BUILD_DIR=$(HERE_BUILD) >&2
+invoke-activate invoke-export start-api: $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
+	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
 	@exec $(BIN)/python -m local.sam_local $(CURDIR)/$(SAM) $(HERE_BUILD) $(SAM_LOCAL)
 
 .PHONY: deploy

@@ -2,6 +2,7 @@
 
 Environment, all optional: PORT (3000; 0 is any free one), HOST (127.0.0.1), ALTCRAFT_URL (else the emulator), ALTCRAFT_TOKEN,
 ALTCRAFT_WIRE (json or xml), SOURCES (a JSON file of webhook sources). Standard output gets one line: `ready ` and JSON.
+With the argument --with-parent it also stops when the process that started it is gone: a make that was killed.
 """
 
 import errno
@@ -19,6 +20,8 @@ from local.example import seed
 from local.running import DEFAULT_PORT
 from local.stack import Options, Stack
 from local.template import TemplateError
+
+LOOK_FOR_PARENT_SECONDS = 1.0
 
 
 class Unusable(Exception):
@@ -59,6 +62,7 @@ def _sources(path: Path) -> str:
 def main() -> None:
     """Start the stack, say where it is, and stop it when told to."""
     told = threading.Event()
+    parent = os.getppid() if "--with-parent" in sys.argv else None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
     try:
@@ -67,7 +71,8 @@ def main() -> None:
             if stack.emulator:
                 seed(stack.emulator)
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
-            told.wait()
+            while not told.wait(LOOK_FOR_PARENT_SECONDS) and parent in {None, os.getppid()}:
+                pass
     except (Unusable, TemplateError) as error:
         sys.exit(str(error))
     except OSError as error:

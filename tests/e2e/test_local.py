@@ -123,6 +123,17 @@ def test_nothing_outlives_a_stack_that_was_killed(start: Start) -> None:
     wait_until(lambda: not any(map(alive, pids)))
 
 
+@needs_proc
+def test_it_stops_when_the_make_that_started_it_was_killed() -> None:
+    command = f"{sys.executable} -m local --with-parent; true"
+    environment = {**os.environ, "PORT": "0"}
+    with subprocess.Popen(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, text=True) as make:
+        ready(make)
+        (stack,) = children(make.pid)
+        make.kill()
+        wait_until(lambda: not alive(stack))
+
+
 def test_the_queue_and_bucket_it_names_are_there(start: Start) -> None:
     where = ready(start())
     given = {
