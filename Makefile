@@ -159,14 +159,15 @@ build: .venv-sam/stamp ## build the functions and the layer (ARCH=arm64 or x86_6
 HERE_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 HERE_BUILD := build/here
 API_PORT ?= 3001
-.PHONY: invoke-activate invoke-export start-api
+.PHONY: invoke-activate invoke-export start-api docker-engine
+docker-engine:
+	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
 invoke-activate: SAM_LOCAL = invoke ActivateFunction --event $(or $(EVENT),events/direct-activate.json) ## run activate by `sam local`; EVENT=events/...
 invoke-export: SAM_LOCAL = invoke ExportAllFunction --event $(or $(EVENT),events/direct-export.json) ## run export_all by `sam local`; EVENT=events/...
 start-api: SAM_LOCAL = start-api --port $(API_PORT) --warm-containers EAGER ## serve the API by `sam local`; API_PORT=3001
 $(HERE_BUILD)/template.yaml: template.yaml lambda.mk requirements/layer.txt $(shell find functions layers -type f -not -name '*.pyc')
 	@$(MAKE) --no-print-directory build ARCH=$(HERE_ARCH) BUILD_DIR=$(HERE_BUILD) >&2
-invoke-activate invoke-export start-api: $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
-	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
+invoke-activate invoke-export start-api: docker-engine $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
 	@exec $(BIN)/python -m local.sam_local $(CURDIR)/$(SAM) $(HERE_BUILD) $(SAM_LOCAL)
 
 .PHONY: deploy

@@ -88,10 +88,15 @@ class Functions:
         self._tries: set[threading.Thread] = set()
 
     def named(self, name: str) -> Pool | None:
-        """Return the pool of a function named as the Invoke API allows: name, ARN, or either with a qualifier."""
+        """Return the pool of a function named as the Invoke API allows: name, ARN, or either with a qualifier.
+
+        Its logical id is good too: that is what `sam local` tells a function for its own name.
+        """
         parts = name.split(":")
         plain = parts[6] if name.startswith("arn:") and len(parts) > 6 else parts[0]
-        return next((pool for pool in self.pools.values() if pool.function.name == plain), None)
+        return next(
+            (pool for logical_id, pool in self.pools.items() if plain in (logical_id, pool.function.name)), None
+        )
 
     def invoke_later(self, pool: Pool, event: bytes) -> str:
         """Accept an asynchronous invocation and return its request id; it fails only in the log. Raises PayloadTooLarge."""
