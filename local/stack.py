@@ -1,6 +1,7 @@
 """The embedded stack: an Altcraft, an AWS, and the template's functions behind its API, its queue and its schedules."""
 
 import contextlib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,8 @@ class Stack:
 
     def _start(self, running: contextlib.ExitStack) -> Ready:
         options = self._options
+        # Taken at the end, but if it cannot be had nothing need be started.
+        socket.create_server((options.host, options.port)).close()
         altcraft_url = options.altcraft_url or self._start_emulator(running)
         running.enter_context(self.aws)
         document = read(options.template)
