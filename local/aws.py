@@ -8,6 +8,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
+from local.http import address
+
 ACCOUNT = "123456789012"  # moto's own
 REGION = "eu-central-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
@@ -59,8 +61,7 @@ class Aws:
         if not port:
             self.stop()
             raise RuntimeError("the embedded AWS (moto) did not start; its own message is above")
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
-        self.endpoint_url = f"http://{host}:{port.decode()}"
+        self.endpoint_url = address(self.host, int(port))
         return self
 
     def stop(self) -> None:

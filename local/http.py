@@ -193,6 +193,12 @@ class _Sockets(socketserver.ThreadingTCPServer):
         log.log(level, "the connection of %s broke", client_address, exc_info=True)
 
 
+def address(host: str, port: int) -> str:
+    """Return the URL at which this machine reaches a server that listens on `host`."""
+    everywhere = host == "0.0.0.0"  # noqa: S104 - asked about, not listened on
+    return f"http://{'127.0.0.1' if everywhere else host}:{port}"
+
+
 class Server:
     """Serve `application` on `host` and `port` (0: any free one) in a thread of its own.
 
@@ -217,7 +223,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where the server is reached from this machine."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"  # noqa: S104
+        return address(self.host, self.port)
 
     def start(self) -> Self:
         """Begin to serve."""

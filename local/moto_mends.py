@@ -47,7 +47,10 @@ def _is_retained(backend: models.SQSBackend, queue_name: str, message: models.Me
 
 
 def mend() -> None:
-    """Put these in moto's place, in this process, before it serves."""
+    """Put these in moto's place, in this process, before it serves.
+
+    moto offers no way to give it other classes, and to a type checker a class is no variable: hence the ignored types.
+    """
     services = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: services
 
