@@ -193,7 +193,11 @@ def _exporter() -> Exporter:
 
     def source(loyalty_id: int) -> Export:
         # A client of its own: the last run may have left a thread behind that still hangs in its socket.
-        return Client(settings().altcraft_url, token, settings().altcraft_wire, timeouts).export_all(loyalty_id)
+        try:
+            client = Client(settings().altcraft_url, token, settings().altcraft_wire, timeouts)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        return client.export_all(loyalty_id)
 
     return Exporter(aws.client("s3"), settings().export_bucket, settings().export_prefix, source)
 

@@ -17,14 +17,15 @@ class Stopped(Exception):
 class Conveyor(Generic[T]):
     """Calls `work` for each item, in order, in a thread of its own.
 
-    At most `depth` items wait: whoever puts more waits as well, so that a slow step slows the ones before it and no memory
-    grows. An error of `work` ends the conveyor and is raised to whoever puts or closes.
+    At most `depth` items are on it, the one in work included: whoever puts more waits, so that a slow step slows the ones
+    before it and no memory grows. An error of `work` ends the conveyor and is raised to whoever puts or closes.
     """
 
     def __init__(self, name: str, work: Callable[[T], object], depth: int) -> None:
         self._work = work
         self._depth = depth
         self._waiting: deque[T] = deque()
+        self._working = False
         self._changed = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -40,7 +41,7 @@ class Conveyor(Generic[T]):
             BaseException: what `work` raised.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._error or len(self._waiting) < self._depth)
+            self._changed.wait_for(lambda: self._error or len(self._waiting) + self._working < self._depth)
             self._raise()
             self._waiting.append(item)
             self._changed.notify_all()
@@ -81,8 +82,11 @@ class Conveyor(Generic[T]):
                     if self._error or not self._waiting:
                         return
                     item = self._waiting.popleft()
-                    self._changed.notify_all()
+                    self._working = True
                 self._work(item)
                 del item  # a part of megabytes must not live until the next one comes
+                with self._changed:
+                    self._working = False
+                    self._changed.notify_all()
         except BaseException as error:
             self._fail(error)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from altcraft.export import Batch
 
 _HEADER: Final = (",".join((*FIELDS, "other")) + "\r\n").encode()
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets take these, too
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets take these, too
 _RISKY: Final = (*_FORMULA, "'")
 
 # Every first byte of the texts above becomes "=".

@@ -12,6 +12,7 @@ from altcraft.token import UnusableToken
 from export_all.formats import FormatUnavailable
 from export_all.storage import storage_detail
 from serverless.secrets import SecretError
+from serverless.settings import SettingsError
 
 
 class DeadlinePassed(Exception):
@@ -51,7 +52,7 @@ def failure(error: BaseException) -> Failure | None:
             return Failure(name, str(error), error.retryable, error if isinstance(error, Refused) else None)
         case DeadlinePassed():
             return Failure("deadline", str(error), retryable=True)
-        case SecretError() | UnusableToken():
+        case SecretError() | SettingsError() | UnusableToken():
             return Failure("not_configured", str(error), retryable=True)
         case FormatUnavailable():
             return Failure("format_unavailable", str(error), retryable=False)

@@ -31,7 +31,8 @@ _COLUMNS: Final[list[pa.Field[Any]]] = [
 _SCHEMA: Final = pa.schema(_COLUMNS)
 
 _ROWS_OF_A_GROUP: Final = 250_000
-"""Enough for a reader to skip by; few enough for the memory of a small function."""
+_BYTES_OF_A_GROUP: Final = 32 << 20
+"""Enough for a reader to skip by; few enough for the memory of a small function, however long the codes are."""
 
 
 class Parquet:
@@ -47,6 +48,7 @@ class Parquet:
         )
         self._group: list[pa.RecordBatch] = []
         self._rows = 0
+        self._bytes = 0
 
     def shape(self, batch: Batch) -> pa.RecordBatch:
         """The batch's columns."""
@@ -61,7 +63,8 @@ class Parquet:
         """The next bytes of the file: none, until a row group is full."""
         self._group.append(shaped)
         self._rows += len(shaped)
-        if self._rows >= _ROWS_OF_A_GROUP:
+        self._bytes += shaped.nbytes
+        if self._rows >= _ROWS_OF_A_GROUP or self._bytes >= _BYTES_OF_A_GROUP:
             self._write_group()
         return self._sink.take()
 
@@ -75,7 +78,7 @@ class Parquet:
         if self._group:
             self._writer.write_table(pa.Table.from_batches(self._group), row_group_size=self._rows)
         self._group = []
-        self._rows = 0
+        self._rows = self._bytes = 0
 
 
 class _Sink(io.RawIOBase):

@@ -9,6 +9,7 @@ outside of Python's lock: one CPU is used whole, a second one in part.
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from altcraft.export import Batch
     from export_all.formats import Encoder
 
-_BATCHES_WAITING: Final = 2
-_PARTS_WAITING: Final = 1
+_BATCHES: Final = 3
+"""Batches between decoding and packing."""
+
+_PARTS: Final = 1
+"""Parts between packing and S3; one more is being filled meanwhile."""
+
 _STOP_SECONDS: Final = 3.0
 
 
@@ -52,14 +57,13 @@ class Pipeline:
         self._encoder = encoder
         self._upload = upload
         self._codes = self._attached = self._activated = self._expired = self._bytes_out = 0
-        self._packed: list[bytes] = []
-        self._packed_bytes = 0
+        self._part = io.BytesIO()
         self._parts = 0
         self._sha256 = hashlib.sha256()
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._packing: Conveyor[Any] = Conveyor("pack", self._pack, _BATCHES_WAITING)
-        self._uploading: Conveyor[bytes] = Conveyor("upload", upload.add, _PARTS_WAITING)
+        self._packing: Conveyor[Any] = Conveyor("pack", self._pack, _BATCHES)
+        self._uploading: Conveyor[bytes] = Conveyor("upload", upload.add, _PARTS)
         threading.Thread(target=self._run, name="decode", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
@@ -104,7 +108,7 @@ class Pipeline:
             self._packing.close()
             self._keep(self._encoder.end())
             self._uploading.close()
-            self._upload.add_last(b"".join(self._packed))
+            self._upload.add_last(self._part.getvalue())
         except BaseException as error:
             self._error = error
         finally:
@@ -116,11 +120,9 @@ class Pipeline:
     def _keep(self, packed: bytes) -> None:
         self._sha256.update(packed)
         self._bytes_out += len(packed)
-        self._packed.append(packed)
-        self._packed_bytes += len(packed)
-        if self._packed_bytes >= part_bytes(self._parts + 1):
-            part = b"".join(self._packed)
-            self._packed.clear()
-            self._packed_bytes = 0
+        self._part.write(packed)
+        if self._part.tell() >= part_bytes(self._parts + 1):
+            part = self._part.getvalue()  # its own buffer, and no copy: the next one gets another
+            self._part = io.BytesIO()
             self._parts += 1
             self._uploading.put(part)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from export_all.storage import LOST_RACE, code_of
+from export_all.storage import LOST_RACE, StorageError, code_of
 
 FIRST_PART_BYTES: Final = 8 << 20
 _PARTS_OF_ONE_SIZE: Final = 1000
@@ -30,6 +31,8 @@ class Upload:
     def __init__(self, s3: Any, bucket: str, key: str) -> None:
         self._s3 = s3
         self._object: Final = {"Bucket": bucket, "Key": key}
+        # By which the object is known again, where S3's answer to `complete` is lost.
+        self._about: Final = {"ContentType": "application/octet-stream", "Metadata": {"made-by": uuid.uuid4().hex}}
         self._parts: list[dict[str, object]] = []
         self._only_part = b""
         self.id = ""
@@ -38,9 +41,9 @@ class Upload:
     def add(self, part: bytes) -> None:
         """Send one more part, of the size that `part_bytes` says."""
         if not self.id:
-            self.id = self._s3.create_multipart_upload(
-                **self._object, ContentType="application/octet-stream", ChecksumAlgorithm="CRC32"
-            )["UploadId"]
+            self.id = self._s3.create_multipart_upload(**self._object, **self._about, ChecksumAlgorithm="CRC32")[
+                "UploadId"
+            ]
         number = len(self._parts) + 1
         sent = self._s3.upload_part(
             **self._object, UploadId=self.id, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32"
@@ -71,14 +74,12 @@ class Upload:
                 )
             else:
                 self._s3.put_object(
-                    **self._object,
-                    Body=self._only_part,
-                    ContentType="application/octet-stream",
-                    ChecksumAlgorithm="CRC32",
-                    **condition,
+                    **self._object, **self._about, Body=self._only_part, ChecksumAlgorithm="CRC32", **condition
                 )
-        except ClientError as error:
-            if code_of(error) in LOST_RACE:
+        except StorageError as error:
+            if self._is_there():
+                return  # the answer was lost, and the SDK's next try found nothing more to complete, or lost to the first
+            if isinstance(error, ClientError) and code_of(error) in LOST_RACE:
                 raise AlreadyThere(self._object["Key"]) from error
             raise
 
@@ -86,6 +87,13 @@ class Upload:
         """The ETag of the object that is at the key."""
         etag: str = self._s3.head_object(**self._object)["ETag"]
         return etag
+
+    def _is_there(self) -> bool:
+        try:
+            found = self._s3.head_object(**self._object)
+        except StorageError:
+            return False
+        return bool(found["Metadata"] == self._about["Metadata"])
 
     def abort(self) -> None:
         """Throw away what was sent."""

@@ -1,0 +1,97 @@
+"""The threads of the pipeline: order, back pressure, and errors that must not be lost."""
+
+import threading
+
+import pytest
+
+from export_all.conveyor import Conveyor, Stopped
+
+SECONDS = 10
+
+
+def test_items_are_worked_off_in_order() -> None:
+    done: list[int] = []
+    conveyor = Conveyor("test", done.append, 2)
+
+    for number in range(100):
+        conveyor.put(number)
+    conveyor.close()
+
+    assert done == list(range(100))
+
+
+def test_a_slow_step_makes_the_one_before_it_wait() -> None:
+    # Given a step that does not end
+    go_on, begun = threading.Event(), threading.Event()
+
+    def work(_: int) -> None:
+        begun.set()
+        go_on.wait(SECONDS)
+
+    conveyor = Conveyor("test", work, 2)
+    taken: list[int] = []
+
+    def feed() -> None:
+        for number in range(5):
+            conveyor.put(number)
+            taken.append(number)
+
+    # When it is fed
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    assert begun.wait(SECONDS)
+    feeder.join(0.2)
+
+    # Then it takes no more than its depth until it goes on
+    assert feeder.is_alive()
+    assert taken == [0, 1]
+    go_on.set()
+    feeder.join(SECONDS)
+    conveyor.close()
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_an_error_is_raised_to_whoever_puts() -> None:
+    def work(_: int) -> None:
+        raise ZeroDivisionError
+
+    conveyor = Conveyor("test", work, 1)
+
+    def feed() -> None:
+        while True:
+            conveyor.put(1)
+
+    with pytest.raises(ZeroDivisionError):
+        feed()
+
+
+def test_an_error_of_the_last_item_is_raised_to_whoever_closes() -> None:
+    def work(_: int) -> None:
+        raise ZeroDivisionError
+
+    conveyor = Conveyor("test", work, 1)
+    conveyor.put(1)
+
+    with pytest.raises(ZeroDivisionError):
+        conveyor.close()
+
+
+def test_stopping_frees_whoever_waits() -> None:
+    go_on = threading.Event()
+    conveyor = Conveyor("test", lambda _: go_on.wait(SECONDS), 1)
+    conveyor.put(1)
+    freed: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            conveyor.put(2)
+        except Stopped as stopped:
+            freed.append(stopped)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    conveyor.stop()
+    feeder.join(SECONDS)
+
+    assert len(freed) == 1
+    go_on.set()
