@@ -2,6 +2,6 @@
 
 import gc
 
-# What is made while a function starts stays there: looking for garbage among it, as often as Python does by itself, takes a tenth
-# of a start and more. Without cycles, memory is freed as ever.
+# What is made while a function starts stays there: looking for garbage among it, as often as Python does by itself, takes a
+# tenth of a start and more. What is in no cycle is freed at once, as ever.
 gc.set_threshold(100_000)
