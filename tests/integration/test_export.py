@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from altcraft.client import Client, Timeouts
 from altcraft.errors import Refused
@@ -475,6 +475,45 @@ def test_an_error_of_the_uploading_thread_ends_the_export(bucket: Bucket) -> Non
     assert bucket.half_uploads() == []
 
 
+@dataclass
+class Forgetful:
+    """An S3 whose answer to one call is lost; the SDK's next try is answered by `again`."""
+
+    s3: Any
+    call: str
+    again: Exception
+
+    def __getattr__(self, name: str) -> Any:
+        return self._lost if name == self.call else getattr(self.s3, name)
+
+    def _lost(self, **request: Any) -> None:
+        getattr(self.s3, self.call)(**request)
+        raise self.again
+
+
+def answered(code: str, call: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}}, call)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        ReadTimeoutError(endpoint_url="s3"),
+        answered("NoSuchUpload", "CompleteMultipartUpload"),
+        answered("PreconditionFailed", "CompleteMultipartUpload"),
+    ],
+    ids=["nothing", "no such upload", "there is one"],
+)
+def test_an_object_is_good_though_the_answer_to_its_completion_is_lost(bucket: Bucket, again: Exception) -> None:
+    s3 = Forgetful(bucket.s3, "complete_multipart_upload", again)
+
+    manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: ManyRows()))
+
+    assert manifest.status == "succeeded"
+    assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256
+    assert bucket.latest() == ID
+
+
 def test_a_defect_is_recorded_and_raised(bucket: Bucket) -> None:
     defect = ZeroDivisionError("of ours")
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows(defect))
@@ -566,14 +605,22 @@ def post(body: dict[str, Any]) -> dict[str, Any]:
     return {"httpMethod": "POST", "resource": path, "headers": {}, "requestContext": context, "body": json.dumps(body)}
 
 
-def test_an_unreadable_secret_is_named_in_the_manifest(aws: Aws, emulator: Emulator, bucket: Bucket) -> None:
-    settings = settings_of(aws, emulator, bucket) | {"ALTCRAFT_SECRET_ID": "no-such-secret"}
-
-    done = invoke(settings, {"loyalty_id": 6})
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"ALTCRAFT_SECRET_ID": "no-such-secret"}, "no-such-secret"),
+        ({"ALTCRAFT_URL": "altcraft.example"}, "ALTCRAFT_URL"),
+    ],
+    ids=["an unreadable secret", "no address"],
+)
+def test_what_is_not_set_up_is_named_in_the_manifest(
+    aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], words: str
+) -> None:
+    done = invoke(settings_of(aws, emulator, bucket) | wrong, {"loyalty_id": 6})
 
     manifest = json.loads(done.stdout.splitlines()[-1])
     assert (manifest["status"], manifest["error"]["type"]) == ("failed", "not_configured")
-    assert "no-such-secret" in manifest["error"]["detail"]
+    assert words in manifest["error"]["detail"]
 
 
 @pytest.mark.parametrize(

@@ -137,14 +137,21 @@ def test_any_legal_spelling_is_read(server: Server, body: bytes) -> None:
 
 @pytest.mark.parametrize("chunk", [0, 3])
 def test_a_packed_reply_is_unpacked(server: Server, chunk: int) -> None:
-    server.answer = Answer(gzip.compress(GOOD), encoding="gzip", chunk=chunk)
-
-    assert codes(server) == ["A", "B"]
+    # In one piece, and in two, as gzip allows
+    for body in (gzip.compress(GOOD), gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])):
+        server.answer = Answer(body, encoding="gzip", chunk=chunk)
+        assert codes(server) == ["A", "B"]
 
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"data":null,"error":0}', b'{"error":0}', b'{"data":[],"error":0}', b"<xml><data/><error>0</error></xml>"],
+    [
+        b'{"data":null,"error":0}',
+        b'{"error":0}',
+        b'{"data":[],"error":0}',
+        b"<xml><data/><error>0</error></xml>",
+        b"<xml>\n  <data>\n  </data>\n  <error>0</error>\n</xml>\n",
+    ],
 )
 def test_a_program_without_codes_is_no_error(server: Server, body: bytes) -> None:
     server.answer = Answer(body)
@@ -171,6 +178,7 @@ INCOHERENT = {
     "another root": b"<html><data><code>A</code></data><error>0</error></html>",
     "XML, two outcomes": XML_ROWS + b"<error>7</error><error>0</error></xml>",
     "XML, an empty record": XML_ROWS + b"<data/><error>0</error></xml>",
+    "XML, a record of white space": XML_ROWS + b"<data> </data><error>0</error></xml>",
     "XML, a text between records": XML_ROWS + b"text<error>0</error></xml>",
     "XML, two envelopes": (XML_ROWS + b"<error>0</error></xml>") * 2,
     "not UTF-8 behind the rows": ROWS + b'"error":0,"error_text":"\xff"}',
@@ -194,12 +202,33 @@ def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, 
             codes(server)
 
 
-def test_a_broken_packing_is_incoherent(server: Server) -> None:
-    packed = gzip.compress(GOOD * 1000)
-    server.answer = Answer(packed[:100] + b"\xff" * 100 + packed[200:], encoding="gzip")
+PACKED = gzip.compress(GOOD)
+BROKEN_PACKINGS = {
+    "noise inside": PACKED[:20] + b"\xff" * 20 + PACKED[40:],
+    "a wrong checksum": PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:],
+    "noise behind the end": PACKED + b"noise",
+    "zeros behind the end": PACKED + bytes(20),
+    "two envelopes": PACKED * 2,
+    "not packed": GOOD,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_PACKINGS.values(), ids=BROKEN_PACKINGS.keys())
+@pytest.mark.parametrize("chunk", [0, 1])
+def test_a_broken_packing_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
+    server.answer = Answer(body, encoding="gzip", chunk=chunk)
 
     with pytest.raises(IncoherentReply):
         codes(server)
+
+
+def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(server: Server) -> None:
+    # Also where all rows and the outcome have arrived, and only the checksum has not
+    for length in range(len(PACKED)):
+        server.answer = Answer(PACKED[:length], encoding="gzip")
+        with pytest.raises(IncoherentReply):
+            codes(server)
 
 
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])

@@ -22,7 +22,7 @@ from export_all.orders import OutputFormat
 from tests.unit.test_export_rows import ANY, USUAL
 
 AT = "2024-04-01T14:02:05Z"
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'quoted", "＝1"]  # noqa: RUF001
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'quoted", "＝1"]  # noqa: RUF001
 
 Rows = list[dict[str, Any]]
 
@@ -127,6 +127,14 @@ def test_parquet_loses_nothing(batches: Sequence[Rows]) -> None:
             elif name != "code" and value not in (None, ""):
                 as_time = written[name] and written[name] == datetime.fromisoformat(value)
                 assert as_time or other[name] == value
+
+
+def test_parquet_groups_of_long_codes_are_bounded_by_their_bytes() -> None:
+    rows = [{"code": f"{number:020000}"} for number in range(500)]
+
+    written = parquet.ParquetFile(io.BytesIO(write("parquet", *[rows] * 10))).metadata
+
+    assert [written.row_group(group).num_rows for group in range(written.num_row_groups)] == [2000, 2000, 1000]
 
 
 def test_parquet_of_no_codes_is_a_table() -> None:

@@ -6,6 +6,7 @@ outcome, `error`, behind the data. So an export is good only once it has been re
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
     from altcraft.token import Token
 
-__all__ = ["Batch", "Export", "read_rows"]
+__all__ = ["Batch", "Export", "read_rows", "unpacked"]
 
 CHUNK_BYTES: Final = 128 << 10
 """What is decoded at once: large enough that Python's own work per chunk does not show, small enough for a CPU's cache."""
+
+PACKED_CHUNK_BYTES: Final = 16 << 10
+"""What is unpacked at once: gzip packs a thousandfold at the most, so this bounds the memory."""
+
+_GZIP: Final = 31
+"""zlib's `wbits` for a gzip file with the largest window."""
 
 _BOM_AND_WHITE: Final = b"\xef\xbb\xbf \t\r\n"
 
@@ -88,7 +95,8 @@ class Export:
                 raise
             data = self._judge(envelope, response.status_code, token)
         # The rows are out of the envelope by now: what is left is the empty array of JSON, and in XML nothing at all.
-        if data not in (None, []) and (data != "" or self.codes):
+        empty_element = isinstance(data, str) and not data.strip()
+        if data not in (None, []) and (not empty_element or self.codes):
             raise IncoherentReply("Altcraft's export holds `data` that is not a list of records")
 
     def _counted(self, batches: Generator[Batch, None, bytes]) -> Generator[Batch, None, bytes]:
@@ -103,13 +111,40 @@ class Export:
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         try:
-            while chunk := response.raw.read(CHUNK_BYTES, decode_content=True):
+            for chunk in _body(response):
                 self.bytes_in += len(chunk)
                 yield chunk
         except ReadTimeoutError as error:
             raise Unreachable("Altcraft stopped sending its export") from error
-        except HTTPError as error:
+        except (HTTPError, zlib.error) as error:
             raise IncoherentReply(f"Altcraft's export breaks off ({type(error).__name__})") from error
+
+
+def _body(response: requests.Response) -> Iterator[bytes]:
+    packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    size = PACKED_CHUNK_BYTES if packed else CHUNK_BYTES
+    chunks = iter(lambda: response.raw.read(size, decode_content=not packed), b"")
+    return unpacked(chunks) if packed else chunks
+
+
+def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack gzip, strictly: urllib3 takes a file for whole that lacks its checksum, and drops whatever follows it.
+
+    Raises:
+        IncoherentReply: it breaks off.
+        zlib.error: it is not gzip, its checksum is wrong, or something else follows it.
+    """
+    member = zlib.decompressobj(_GZIP)
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if member.eof:
+                member = zlib.decompressobj(_GZIP)
+            if data := member.decompress(rest):
+                yield data
+            rest = member.unused_data
+    if not member.eof:
+        raise IncoherentReply("Altcraft's export breaks off (gzip)")
 
 
 def read_rows(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:

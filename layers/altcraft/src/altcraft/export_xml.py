@@ -47,8 +47,8 @@ _ENTITIES: Final = ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&apos;", b"'"), (b"&quo
 def read_xml(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     """Yield the records of a reply, wherever its bytes are cut into chunks; return the reply without them, its envelope.
 
-    What the envelope says is for the caller to judge: until then nothing is known to be good. A `<data/>` with nothing in it
-    stays in the envelope.
+    What the envelope says is for the caller to judge: until then nothing is known to be good. A `<data/>` with nothing but
+    white space in it stays in the envelope.
 
     Raises:
         IncoherentReply: it is not one well-formed document, or a record has no text `code`.
@@ -220,8 +220,9 @@ def _values(rows: list[bytes]) -> list[Any]:
     try:
         data = decode(b"".join((b"<xml>", *rows, b"</xml>")), "xml")["data"]
     except MalformedMessage as error:
-        raise IncoherentReply(f"Altcraft's export holds a record that is {error}") from error
-    return data if isinstance(data, list) else [data]
+        raise IncoherentReply(f"Altcraft's export holds a record that cannot be read: {error}") from error
+    values = data if isinstance(data, list) else [data]
+    return ["" if isinstance(value, str) and not value.strip() else value for value in values]
 
 
 def _checked(row: object) -> dict[str, Any]:
