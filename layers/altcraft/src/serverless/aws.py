@@ -5,6 +5,7 @@ botocore without boto3 on top, because a start-up pays for each module, and noth
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any, Final
 
@@ -19,7 +20,17 @@ _CONFIG: Final = Config(connect_timeout=2, read_timeout=10, retries={"mode": "st
 @cache
 def client(service: str) -> Any:
     """A client of an AWS service, such as `sqs`, by the region and endpoint of the environment."""
-    return _session().create_client(service, config=_CONFIG)
+    config = _CONFIG.merge(_s3_links()) if service == "s3" else _CONFIG
+    return _session().create_client(service, config=config)
+
+
+def _s3_links() -> Config:
+    """Links that always open: botocore's own default signs them by version 2 in the older regions, which a KMS key refuses,
+    and addresses them to the global host, whose redirect spoils the signature while a bucket is new."""
+    stand_in = any(
+        os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+    )  # has no host per bucket
+    return Config(signature_version="s3v4", s3={"addressing_style": "path" if stand_in else "virtual"})
 
 
 @cache
