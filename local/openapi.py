@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 import msgspec
 import yaml
 
-from activate.activation import MAX_LOYALTY_ID, MAX_TEXT, Outcome, Reason
+from activate.activation import MAX_TEXT, Outcome, Reason
 from activate.api import TELLINGS
 from altcraft import __version__
 from altcraft.wire import MEDIA_TYPES, encode
@@ -29,6 +29,7 @@ from export_all.orders import OUTPUT_FORMATS
 from local.answers import ROOT, Answer, Told, answers
 from local.application import API, Application, GatewayResponse, Route
 from local.template import Template, read
+from serverless.fields import MAX_LOYALTY_ID
 
 TEMPLATE: Final = ROOT / "template.yaml"
 DOCUMENT: Final = ROOT / "docs" / "openapi.yaml"

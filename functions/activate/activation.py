@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
 from altcraft.token import UnusableToken
+from serverless.fields import InvalidField, loyalty_id, refuse_unknown, whole
 from serverless.secrets import SecretError
 
 if TYPE_CHECKING:
@@ -23,21 +24,11 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 255
 """Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
 
-MAX_LOYALTY_ID: Final = 2**63 - 1
-
 _TARIFF_LIMIT: Final = 402
 """Documented: says nothing about the code."""
 
 _CLOCK_TOLERANCE: Final = timedelta(seconds=3)
 """Altcraft tells moments, and its clock in the Date header, in whole seconds."""
-
-
-class InvalidField(ValueError):
-    """A field of a request is missing or wrong. The message names the field and the remedy."""
-
-    def __init__(self, field: str, remedy: str) -> None:
-        super().__init__(f"{field}: {remedy}")
-        self.field = field
 
 
 @dataclass(frozen=True)
@@ -55,14 +46,11 @@ class Redemption:
         Raises:
             InvalidField: names the field that is missing, wrong or unknown.
         """
-        if unknown := sorted(fields.keys() - {"code", "loyalty_id", "order_id"}):
-            raise InvalidField(
-                unknown[0][:40], "is not a field here; send code, loyalty_id and, if there is one, order_id"
-            )
+        refuse_unknown(fields, {"code", "loyalty_id", "order_id"})
         order_id = fields.get("order_id")
         return cls(
             code=_text("code", fields.get("code"), "Code-1"),
-            loyalty_id=_loyalty_id(fields.get("loyalty_id")),
+            loyalty_id=loyalty_id("loyalty_id", fields.get("loyalty_id")),
             order_id=None if order_id is None else _order_id(order_id),
         )
 
@@ -78,26 +66,12 @@ def _text(field: str, value: object, example: str) -> str:
 
 
 def _order_id(value: object) -> str:
-    value = _whole(value)
+    value = whole(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or leave it out')
     return _text("order_id", value, "1001")
-
-
-def _whole(value: object) -> object:
-    """JSON knows one kind of number, and PHP writes a whole one as 5.0."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _loyalty_id(value: object) -> int:
-    value = _whole(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_LOYALTY_ID:
-        raise InvalidField("loyalty_id", "is required, as the positive whole number of the loyalty program, such as 5")
-    return value
 
 
 class Outcome(StrEnum):

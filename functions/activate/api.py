@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.activation import InvalidField, Outcome, Redemption, Result, TryAgain
+from activate.activation import Outcome, Redemption, Result, TryAgain
 from activate.outcomes import record, record_failure
+from serverless.fields import InvalidField
 from serverless.http import Problem, Reply, Request, reply
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from activate.activation import InvalidField, Redemption, TryAgain
+from activate.activation import Redemption, TryAgain
 from activate.outcomes import record, record_failure
+from serverless.fields import InvalidField
 from serverless.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:

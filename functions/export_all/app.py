@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from export_all.manifests import Lease, Manifest, Manifests, begun, rfc3339
 from export_all.orders import (
-    InvalidField,
     Order,
     export_id_from,
     moment_from,
@@ -36,6 +35,7 @@ from export_all.orders import (
 from export_all.settings import settings
 from export_all.storage import StorageError, StorageUnavailable, storage_detail
 from serverless import aws
+from serverless.fields import InvalidField
 from serverless.http import Problem, Reply, Request, answering, reply
 from serverless.settings import SettingsError
 from serverless.telemetry import logger

@@ -10,22 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
+from serverless.fields import InvalidField, loyalty_id, refuse_unknown
+
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 OUTPUT_FORMATS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
 
-_MAX_LOYALTY_ID: Final = 2**63 - 1
 _MAX_PROGRAMS: Final = 100
 """Programs of one schedule event: each is a run of its own, and an invocation that starts them has its own deadline."""
 
 _EXPORT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-class InvalidField(ValueError):
-    """A field of a request is missing or wrong. The message names the field and the remedy."""
-
-    def __init__(self, field: str, remedy: str) -> None:
-        super().__init__(f"{field}: {remedy}")
-        self.field = field
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Order:
             InvalidField: names the field that is missing, wrong or unknown.
         """
         refuse_unknown(fields, {"loyalty_id", "output_format", *besides})
-        return cls(_loyalty_id("loyalty_id", fields.get("loyalty_id")), _output_format(fields.get("output_format")))
+        return cls(loyalty_id("loyalty_id", fields.get("loyalty_id")), _output_format(fields.get("output_format")))
 
 
 def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
@@ -61,7 +54,7 @@ def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
     if not isinstance(loyalty_ids, list) or not 1 <= len(loyalty_ids) <= _MAX_PROGRAMS:
         raise InvalidField("loyalty_ids", f"must be a list of 1 to {_MAX_PROGRAMS} program ids, such as [5, 6]")
     output_format = _output_format(event.get("output_format"))
-    numbers = (_loyalty_id(f"loyalty_ids[{index}]", value) for index, value in enumerate(loyalty_ids))
+    numbers = (loyalty_id(f"loyalty_ids[{index}]", value) for index, value in enumerate(loyalty_ids))
     return [Order(number, output_format) for number in dict.fromkeys(numbers)]
 
 
@@ -102,30 +95,8 @@ def moment_from(field: str, value: object) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuse a field that means nothing here, because it was meant to.
-
-    Raises:
-        InvalidField: names it.
-    """
-    if unknown := sorted(fields.keys() - set(known)):
-        raise InvalidField(unknown[0][:40], f"is not a field here; there are {', '.join(sorted(known))}")
-
-
 def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-
-
-def _loyalty_id(field: str, value: object) -> int:
-    if (
-        isinstance(value, float) and value.is_integer()
-    ):  # JSON knows one kind of number, and PHP writes a whole one as 6.0
-        value = int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_LOYALTY_ID:
-        raise InvalidField(field, "is required, as the number of a loyalty program, such as 6")
-    return value
 
 
 def _output_format(value: object) -> OutputFormat:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activate.activation import MAX_TEXT, InvalidField, Outcome, TryAgain
+from activate.activation import MAX_TEXT, Outcome, TryAgain
 from activate.api import TELLINGS
 from activate.orders import LONGEST_ORDER_ID
 from activate.redemptions import MEMORY
@@ -19,6 +19,7 @@ from altcraft.export_batch import LONGEST_PIECE
 from export_all.app import DOWNLOAD_SECONDS, ExportFailed
 from export_all.manifests import OtherExport
 from local.template import read
+from serverless.fields import InvalidField
 from serverless.secrets import LIFETIME_SECONDS
 from tests.description import COMMITTED
 
