@@ -51,6 +51,8 @@ class Telemetry:
     def ended(self, manifest: Manifest, seconds: float) -> None:
         """The end, as metrics."""
         count(Metric.EXPORTS, status=manifest.status)
+        if manifest.error is not None and manifest.error["type"] == "token_refused":
+            count(Metric.TOKEN_REFUSED)
         if manifest.status == "succeeded":
             count(Metric.EXPORT_CODES, manifest.codes)
             count(Metric.EXPORT_BYTES, manifest.bytes_out)

@@ -190,6 +190,17 @@ def test_altcrafts_own_words_are_kept(exporter: Exporter, emulator: Emulator) ->
     assert error["altcraft"] == {"error": 402, "error_text": "Tariff limit reached"}
 
 
+def test_a_refused_token_is_counted_for_its_alarm(
+    exporter: Exporter, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.faults.set([Refuse(error=401, error_text="API token required", calls=None)])
+
+    run(exporter)
+
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [metric["TokenRefused"] for metric in metrics if "TokenRefused" in metric] == [[1.0]]
+
+
 def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulator: Emulator) -> None:
     emulator.programs.create(6, generated=3)
 
