@@ -19,8 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.report import table
+
 MILLION: Final = 1_000_000
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "export-growth.svg"
+
+Way = tuple[str, str]
+"""A way's name and the reply's format."""
 
 # The ways that are compared, with the reply's format; dlt's plain way takes half a minute and is run once.
 COMPARED: Final = (
@@ -54,11 +59,6 @@ class Figures:
     peak: float
     codes: int
 
-    @property
-    def per_cpu_second(self) -> float:
-        """Millions of codes."""
-        return self.codes / self.cpu / MILLION
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -77,7 +77,7 @@ class Machine:
             raise RuntimeError(f"{way} counted {figures.codes} codes of {codes}")
         return figures
 
-    def best(self, ways: Sequence[tuple[str, str]], codes: int, rounds: int) -> dict[tuple[str, str], Figures]:
+    def best(self, ways: Sequence[Way], codes: int, rounds: int) -> dict[Way, Figures]:
         """Run the ways in turn, so many rounds; of each way the run with the least CPU."""
         runs = [(way, self.run(*way, codes)) for _ in range(rounds) for way in ways]
         return {way: min((run for ran, run in runs if ran == way), key=lambda run: run.cpu) for way in ways}
@@ -96,64 +96,75 @@ def machine() -> Iterator[Machine]:
             servers.kill()
 
 
-def print_comparison(found: dict[tuple[str, str], Figures]) -> None:
+def print_comparison(found: dict[Way, Figures]) -> None:
     """The table of codes per CPU second, peak memory and the ratio to the floor."""
     floor = found["floor", "json"]
-    print("\n| way | reply | CPU s | M codes per CPU s | peak MB | against the floor |\n|---|---|---|---|---|---|")
-    for (way, wire), run in found.items():
-        ratio = (run.cpu / run.codes) / (floor.cpu / floor.codes)
-        print(f"| {way} | {wire} | {run.cpu:.2f} | {run.per_cpu_second:.2f} | {run.peak:.0f} | {ratio:.1f} |")
+    rows = [
+        (
+            *(f"{way}, {wire}", f"{run.cpu:.2f}", f"{run.codes / run.cpu / MILLION:.2f}", f"{run.peak:.0f}"),
+            f"{run.cpu / floor.cpu:.1f}",
+        )
+        for (way, wire), run in found.items()
+    ]
+    print("\n" + table(("way", "CPU s", "M codes per CPU s", "peak MB", "against the floor"), rows))
 
 
-def print_ratios(found: dict[tuple[str, str], Figures]) -> None:
-    """What is to be reached, and what was."""
+def print_ratios(found: dict[Way, Figures]) -> None:
+    """What is to be reached at 1 M codes, and what was."""
 
-    def cpu(way: str, wire: str = "json") -> float:
-        run = found[way, wire]
-        return run.cpu / run.codes
+    def ratio(way: Way, other: Way) -> float:
+        return found[way].cpu / found[other].cpu
 
-    ours, parquet, arrow = cpu("jsonl"), found["parquet", "json"], found["dlt_arrow", "json"]
-    print("\n| measure | to reach | reached |\n|---|---|---|")
-    print(f"| JSON to jsonl.gz, CPU against the floor | <= 2.4 | {ours / cpu('floor'):.2f} |")
-    print(f"| the plain way's CPU against it | >= 10 | {cpu('plain') / ours:.1f} |")
-    print(f"| dlt's CPU, plain resource, against it | >= 50 | {cpu('dlt_jsonl') / ours:.1f} |")
-    print(f"| Parquet, CPU against dlt yielding Arrow | <= 1 | {parquet.cpu / arrow.cpu:.2f} |")
-    print(f"| Parquet, peak memory against dlt yielding Arrow | <= 0.4 | {parquet.peak / arrow.peak:.2f} |")
-    xml_ratio = cpu("xmltodict_stream", "xml") / cpu("jsonl", "xml")
-    print(f"| CSV, CPU against the floor | <= 4 | {cpu('csv') / cpu('floor'):.2f} |")
-    print(f"| xmltodict's CPU, streaming, against XML to jsonl.gz | >= 5 | {xml_ratio:.1f} |")
+    ours: Way = ("jsonl", "json")
+    floor: Way = ("floor", "json")
+    parquet: Way = ("parquet", "json")
+    arrow: Way = ("dlt_arrow", "json")
+    rows = [
+        ("CPU of JSON to jsonl.gz against the floor", "<= 2.4", ratio(ours, floor)),
+        ("CPU of the plain way against JSON to jsonl.gz", ">= 10", ratio(("plain", "json"), ours)),
+        ("CPU of dlt, plain resource, against JSON to jsonl.gz", ">= 50", ratio(("dlt_jsonl", "json"), ours)),
+        ("CPU of Parquet against dlt yielding Arrow", "<= 1", ratio(parquet, arrow)),
+        ("memory of Parquet against dlt yielding Arrow", "<= 0.4", found[parquet].peak / found[arrow].peak),
+        ("CPU of CSV against the floor", "<= 4", ratio(("csv", "json"), floor)),
+        ("CPU of xmltodict against XML to jsonl.gz", ">= 5", ratio(("xmltodict_stream", "xml"), ("jsonl", "xml"))),
+    ]
+    print("\n" + table(("ratio", "to reach", "reached"), [(name, wanted, f"{got:.2f}") for name, wanted, got in rows]))
 
 
-def print_growth(bench: Machine, largest: int, rounds: int) -> dict[tuple[str, str], list[Figures]]:
+def print_growth(bench: Machine, largest: int, rounds: int) -> dict[Way, list[Figures]]:
     """Run the growing ways at every size; the table of CPU per code and of memory."""
-    grown: dict[tuple[str, str], list[Figures]] = {way: [] for way in GROWING}
+    grown: dict[Way, list[Figures]] = {way: [] for way in GROWING}
     for codes in (size for size in GROWTH if size <= largest):
         ways = [way for way, most in GROWING.items() if codes <= most]
         for way, run in bench.best(ways, codes, rounds if codes <= MILLION else max(1, rounds // 2)).items():
             grown[way].append(run)
-    print("\n| way | reply | codes | CPU ns a code | peak MB |\n|---|---|---|---|---|")
-    for (name, wire), runs in grown.items():
-        for run in runs:
-            print(f"| {name} | {wire} | {run.codes:,} | {run.cpu / run.codes * 1e9:.0f} | {run.peak:.0f} |")
+    rows = [
+        (f"{name}, {wire}", f"{run.codes:,}", f"{run.cpu / run.codes * 1e9:.0f}", f"{run.peak:.0f}")
+        for (name, wire), runs in grown.items()
+        for run in runs
+    ]
+    print("\n" + table(("way", "codes", "CPU ns a code", "peak MB"), rows))
     return grown
 
 
 def print_limits(bench: Machine, largest: int) -> None:
-    """Memory at the largest size, and what overlapping the steps is worth."""
-    print("\n| measure | to reach | reached |\n|---|---|---|")
+    """Memory at the largest size, the growth of the cost, and what it is worth that the steps overlap."""
+    rows = []
     for wire in ("json", "xml"):
-        small, large = bench.run("jsonl", wire, 10 * MILLION), bench.run("jsonl", wire, largest)
-        sizes = f"10 M and at {largest // MILLION} M codes, {wire}"
-        print(f"| peak MB at {sizes} | <= 115, within 5 % | {small.peak:.0f}, {large.peak:.0f} |")
-    one, ten = (bench.best([("jsonl", "json")], codes, 3)["jsonl", "json"] for codes in (MILLION, 10 * MILLION))
-    print(f"| CPU per code, 10 M against 1 M | <= 1.15 | {(ten.cpu / ten.codes) / (one.cpu / one.codes):.2f} |")
+        some, most = bench.run("jsonl", wire, 10 * MILLION), bench.run("jsonl", wire, largest)
+        sizes = f"10 M and {largest // MILLION} M codes, {wire}"
+        rows.append((f"peak MB at {sizes}", "<= 115, within 5 %", f"{some.peak:.0f}, {most.peak:.0f}"))
+    ours: Way = ("jsonl", "json")
+    one, ten = (bench.best([ours], codes, 3)[ours] for codes in (MILLION, 10 * MILLION))
+    rows.append(("CPU per code, 10 M against 1 M", "<= 1.15", f"{ten.cpu / one.cpu / 10:.2f}"))
     beside, in_turn = (
         min(bench.run(way, "json", 10 * MILLION, slow=True).wall for _ in range(3)) for way in ("jsonl", "in_turn")
     )
-    print(f"| wall time of the steps in turn against ours, S3 answering in 100 ms | >= 1.3 | {in_turn / beside:.2f} |")
+    rows.append(("wall time in turn against overlapped, S3 in 100 ms", ">= 1.3", f"{in_turn / beside:.2f}"))
+    print("\n" + table(("measure", "to reach", "reached"), rows))
 
 
-def draw(grown: dict[tuple[str, str], list[Figures]]) -> None:
+def draw(grown: dict[Way, list[Figures]]) -> None:
     """The growth as a picture."""
     import matplotlib as mpl
     from matplotlib import pyplot

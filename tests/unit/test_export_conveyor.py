@@ -78,7 +78,7 @@ def test_an_error_of_the_last_item_is_raised_to_whoever_closes() -> None:
 
 def test_stopping_frees_whoever_waits() -> None:
     go_on = threading.Event()
-    conveyor = Conveyor("test", lambda _: go_on.wait(SECONDS), 1)
+    conveyor: Conveyor[int] = Conveyor("test", lambda _: go_on.wait(SECONDS), 1)
     conveyor.put(1)
     freed: list[BaseException] = []
 
