@@ -68,14 +68,21 @@ class Pool:
         with self._lock:
             if self._closing:
                 return _STOPPED
-            sandbox = self._idle.pop() if self._idle else Sandbox(self._environment, self._log)
+            sandbox = self._idle_sandbox() or Sandbox(self._environment, self._log)
             self._busy[sandbox] = request_id
         result = sandbox.invoke(request_id, event, self.function.timeout_seconds)
         with self._lock:
             del self._busy[sandbox]
-            if sandbox.alive:
-                self._idle.append(sandbox)
+            self._idle.append(sandbox)
         return result
+
+    def _idle_sandbox(self) -> Sandbox | None:
+        while self._idle:
+            sandbox = self._idle.pop()
+            if sandbox.alive:
+                return sandbox
+            sandbox.close()
+        return None
 
 
 class Functions:

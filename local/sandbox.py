@@ -24,7 +24,7 @@ class Result:
 
 
 class Sandbox:
-    """A process for invocations of one handler. Once `alive` is false it is of no more use.
+    """A process for invocations of one handler.
 
     `environment` is all the process sees; `log` is the file descriptor that takes what the function prints.
     """
@@ -43,12 +43,16 @@ class Sandbox:
             )
         self._connection = Connection(ours.detach())
         self._initialised = False
-        self.alive = True
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs; once it does not, it is of no more use."""
+        return self._process.poll() is None
 
     def invoke(self, request_id: str, event: bytes, timeout_seconds: float) -> Result:
         """Run the handler on an event (JSON). Never raises for what the function does: that is a failed Result."""
@@ -106,7 +110,6 @@ class Sandbox:
 
     def close(self) -> None:
         """Kill the process and wait for its end; only for the thread that invokes."""
-        self.alive = False
         self.kill()
         self._process.communicate()
         self._connection.close()

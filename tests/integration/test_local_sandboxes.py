@@ -123,6 +123,14 @@ def test_a_busy_sandbox_can_be_killed_from_outside(pool: MakePool) -> None:
     assert failure(call.result())["errorType"] == "Runtime.ExitError"
 
 
+def test_an_idle_sandbox_that_was_killed_is_replaced_before_the_next_call(pool: MakePool) -> None:
+    about = pool("about")
+    pid = answer(about.submit(b"{}").result())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert answer(about.submit(b"{}").result())["calls"] == 1
+
+
 def test_calls_at_once_get_sandboxes_of_their_own_up_to_the_bound(pool: MakePool) -> None:
     hanging = pool("hang", timeout_seconds=2, sandboxes=2)
     calls = [hanging.submit(b"{}") for _ in range(3)]
