@@ -79,14 +79,14 @@ def test_given_the_api_is_served_then_a_code_is_activated_and_a_signed_delivery_
     reachable: Stack, api: str
 ) -> None:
     assert reachable.emulator is not None
-    fill(reachable.emulator)
+    reachable.emulator.programs.add(5, "Api-1", attached=True)
     http = requests.Session()
     # Building and starting the containers takes that long, and meanwhile nobody listens.
     waiting = Retry(total=None, connect=240, read=0, backoff_factor=0.5, backoff_max=0.5, allowed_methods=None)
     http.mount("http://", HTTPAdapter(max_retries=waiting))
-    order = {"code": "Code-9", "loyalty_id": 5, "order_id": "start-api"}
+    order = {"code": "Api-1", "loyalty_id": 5, "order_id": "start-api"}
     answer = http.post(f"{api}/promocodes/activate", json=order, timeout=60)
-    assert (answer.status_code, answer.json()) == (200, {"code": "Code-9", "loyalty_id": 5, "outcome": "activated"})
+    assert (answer.status_code, answer.json()) == (200, {"code": "Api-1", "loyalty_id": 5, "outcome": "activated"})
 
     delivery = json.loads((EVENTS / "webhook-shopify.json").read_text())
     body = (EVENTS / "bodies/shopify.json").read_bytes()
