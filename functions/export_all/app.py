@@ -99,7 +99,7 @@ def _start(request: Request, event: Mapping[str, Any]) -> Reply:
 def _status(request: Request) -> Reply:
     try:
         export_id = export_id_from(request.path.get("export_id"))
-        manifest = _manifests().read(export_id)
+        manifest = _manifests().look(export_id, _now())
     except InvalidField as error:
         raise _invalid(error) from error
     except StorageError as error:
@@ -111,7 +111,7 @@ def _status(request: Request) -> Reply:
             "There is no such export",
             "export_id: must be one that POST /promocodes/export_all has answered.",
         )
-    answer = asdict(manifest.as_seen(_now()))
+    answer = asdict(manifest)
     if manifest.status == "succeeded":
         answer["download_url"] = aws.client("s3").generate_presigned_url(
             "get_object",

@@ -122,7 +122,7 @@ class Exporter:
             told = failure(error)
             logger.exception("The export failed", export_id=lease.manifest.export_id)
             told_or_defect = told or Failure("internal_error", "The log holds the reason.", retryable=True)
-            failed = lease.save(status="failed", finished_at=_now(), error=told_or_defect.members())
+            failed = lease.save(status="failed", finished_at=_now(), sha256=None, error=told_or_defect.members())
             if told is None:
                 raise
             return failed
@@ -137,19 +137,21 @@ class Exporter:
         pipeline = Pipeline(self.source(order.loyalty_id), encoder, upload)
         try:
             self._watch(pipeline, upload, lease, deadline)
-            lease.save(upload=upload.id, **pipeline.counts())
+            result = {**pipeline.counts(), "sha256": pipeline.sha256()}
+            # All that the manifest is to say: killed behind the next step, the export is made good by whoever looks.
+            lease.save(upload=upload.id, mark=upload.mark, **result)
             try:
                 upload.complete()
             except AlreadyThere:
-                # A try before this one was killed behind this very step, and nobody has been told of its object.
+                # A try that lost its hold let it be seen all the same, and nobody has been told of its object.
                 there = upload.there()
-                lease.save(upload=upload.id)
+                lease.save(upload=upload.id, mark=upload.mark)
                 upload.complete(instead_of=there)
         except BaseException:
             pipeline.stop()
             _discard(upload)
             raise
-        return {**pipeline.counts(), "sha256": pipeline.sha256()}
+        return result
 
     def _watch(self, pipeline: Pipeline, upload: Upload, lease: Lease, deadline: float) -> None:
         reported = time.monotonic()
@@ -162,7 +164,7 @@ class Exporter:
                 )
             if now >= reported + self.beat or upload.id != lease.owner.upload:
                 reported = now
-                counts = pipeline.counts()
+                counts: dict[str, Any] = pipeline.counts()
                 lease.save(upload=upload.id, **counts)
                 self.watcher.going(lease.manifest.export_id, counts)
 

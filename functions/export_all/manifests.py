@@ -6,7 +6,8 @@ Every write is conditional, so that of two who run the same export only one goes
     {prefix}latest/loyalty_id={id}.json        the manifest of the newest good export
 
 Who is at it stands in the object's metadata, not in the manifest: `request` (the invocation's id, which Lambda keeps when it
-tries again), `attempt` (one try of it), and `key` and `upload` (what a dead try may have left half uploaded).
+tries again), `attempt` (one try of it), `key` and `upload` (what a dead try may have left half uploaded), and `mark` (by which
+the data object is known that a try was about to let be seen).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from botocore.exceptions import ClientError
 
 from export_all.storage import LOST_RACE, code_of
+from export_all.upload import is_marked
 
 if TYPE_CHECKING:
     from export_all.orders import Order
@@ -86,6 +88,7 @@ class Owner:
     attempt: str = ""
     key: str = ""
     upload: str = ""
+    mark: str = ""
 
 
 class Superseded(Exception):
@@ -109,14 +112,14 @@ class Lease:
     owner: Owner
     _etag: str
 
-    def save(self, *, upload: str = "", **changes: Any) -> Manifest:
-        """Change the manifest's fields.
+    def save(self, *, upload: str = "", mark: str = "", **changes: Any) -> Manifest:
+        """Change the manifest's fields, and say what is being uploaded.
 
         Raises:
             Superseded: the hold is lost.
         """
         self.manifest = replace(self.manifest, **changes)
-        self.owner = replace(self.owner, upload=upload)
+        self.owner = replace(self.owner, upload=upload, mark=mark)
         self._etag = self._manifests.overwrite(self.manifest, self.owner, self._etag)
         return self.manifest
 
@@ -133,6 +136,17 @@ class Manifests:
         """A manifest as it was written; None where there is none."""
         stored = self._read(self._key(export_id))
         return stored[0] if stored else None
+
+    def look(self, export_id: str, now: datetime) -> Manifest | None:
+        """A manifest as a reader is to see it: of a run that was killed, what came of it. None where there is none."""
+        stored = self._read(self._key(export_id))
+        if stored is None:
+            return None
+        manifest = stored[0]
+        if manifest.overdue(now) and (adopted := self._adopt(stored, now)):
+            self.publish(adopted)
+            return adopted
+        return manifest.as_seen(now)
 
     def announce(self, manifest: Manifest) -> Manifest:
         """Write the manifest of an export that is about to be run; give back the one that is there already."""
@@ -173,6 +187,8 @@ class Manifests:
                 )
                 if manifest.status == "succeeded" or others:
                     return manifest
+                if adopted := self._adopt(stored, now):
+                    return adopted
                 owner = replace(owner, key=before.key or key)
                 etag = self._write(self._key(export_id), fresh, owner, IfMatch=etag_before)
                 if etag and before.upload:
@@ -180,6 +196,18 @@ class Manifests:
             if etag:
                 return Lease(self, fresh, owner, etag)
         raise Unsettled(f"the manifest of {export_id} could not be written")
+
+    def _adopt(self, stored: tuple[Manifest, Owner, str], now: datetime) -> Manifest | None:
+        """Make an export good whose run was killed after its object could be seen and before the manifest said so."""
+        manifest, owner, etag = stored
+        if (
+            manifest.status != "running"
+            or not owner.mark
+            or not is_marked(self._s3, self._bucket, owner.key, owner.mark)
+        ):
+            return None
+        good = replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key)
+        return good if self._write(self._key(good.export_id), good, owner, IfMatch=etag) else None
 
     def overwrite(self, manifest: Manifest, owner: Owner, etag: str) -> str:
         """Write a manifest over the one with this ETag; the new ETag.
@@ -251,7 +279,7 @@ class Manifests:
 
 
 def _owner(metadata: Mapping[str, str]) -> Owner:
-    return Owner(**{name: metadata.get(name, "") for name in ("request", "attempt", "key", "upload")})
+    return Owner(**{name: metadata.get(name, "") for name in ("request", "attempt", "key", "upload", "mark")})
 
 
 def _age(manifest: Manifest) -> tuple[datetime, str]:

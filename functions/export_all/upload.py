@@ -18,6 +18,18 @@ def part_bytes(number: int) -> int:
     return FIRST_PART_BYTES << (number - 1) // _PARTS_OF_ONE_SIZE
 
 
+_MARK: Final = "made-by"
+
+
+def is_marked(s3: Any, bucket: str, key: str, mark: str) -> bool:
+    """Whether there is an object, and it is the one of the upload with this mark."""
+    try:
+        found = s3.head_object(Bucket=bucket, Key=key)
+    except StorageError:
+        return False
+    return bool(found["Metadata"].get(_MARK) == mark)
+
+
 class AlreadyThere(Exception):
     """The key holds an object that was not there to be replaced."""
 
@@ -31,8 +43,9 @@ class Upload:
     def __init__(self, s3: Any, bucket: str, key: str) -> None:
         self._s3 = s3
         self._object: Final = {"Bucket": bucket, "Key": key}
-        # By which the object is known again, where S3's answer to `complete` is lost.
-        self._about: Final = {"ContentType": "application/octet-stream", "Metadata": {"made-by": uuid.uuid4().hex}}
+        self.mark: Final = uuid.uuid4().hex
+        """By which the object is known again, where S3's answer to `complete` is lost, or the run is killed behind it."""
+        self._about: Final = {"ContentType": "application/octet-stream", "Metadata": {_MARK: self.mark}}
         self._parts: list[dict[str, object]] = []
         self._only_part = b""
         self.id = ""
@@ -77,7 +90,7 @@ class Upload:
                     **self._object, **self._about, Body=self._only_part, ChecksumAlgorithm="CRC32", **condition
                 )
         except StorageError as error:
-            if self._is_there():
+            if is_marked(self._s3, self._object["Bucket"], self._object["Key"], self.mark):
                 return  # the answer was lost, and the SDK's next try found nothing more to complete, or lost to the first
             if isinstance(error, ClientError) and code_of(error) in LOST_RACE:
                 raise AlreadyThere(self._object["Key"]) from error
@@ -87,13 +100,6 @@ class Upload:
         """The ETag of the object that is at the key."""
         etag: str = self._s3.head_object(**self._object)["ETag"]
         return etag
-
-    def _is_there(self) -> bool:
-        try:
-            found = self._s3.head_object(**self._object)
-        except StorageError:
-            return False
-        return bool(found["Metadata"] == self._about["Metadata"])
 
     def abort(self) -> None:
         """Throw away what was sent."""

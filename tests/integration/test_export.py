@@ -285,6 +285,60 @@ def test_the_half_upload_of_a_killed_run_is_aborted(exporter: Exporter, bucket: 
     assert manifest.key == key
 
 
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: no handler of ours has a say."""
+
+
+@dataclass(frozen=True)
+class DyingS3:
+    """S3, to a run that is killed as soon as its data object can be seen."""
+
+    s3: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def put_object(self, **call: Any) -> Any:
+        answer = self.s3.put_object(**call)
+        if call["Key"].startswith("crm/promocodes/"):
+            raise Killed
+        return answer
+
+
+@pytest.fixture
+def object_without_manifest(exporter: Exporter, bucket: Bucket) -> None:
+    """What is left of a run that was killed between its object and its manifest."""
+    with pytest.raises(Killed):
+        run(replace(exporter, s3=DyingS3(bucket.s3)))
+    assert json.loads(bucket.read(f"crm/exports/{ID}.json"))["status"] == "running"
+    assert len(bucket.keys("crm/promocodes/")) == 1
+
+
+@pytest.mark.usefixtures("object_without_manifest")
+def test_the_object_of_a_killed_run_is_made_good_by_the_next_try_without_altcraft(
+    exporter: Exporter, bucket: Bucket, emulator: Emulator
+) -> None:
+    emulator.faults.set([Page(calls=None)])
+
+    manifest = run(exporter)
+
+    assert (manifest.status, manifest.codes, bucket.latest()) == ("succeeded", 1000, ID)
+    assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256
+    assert len(bucket.rows(manifest)) == 1000
+
+
+@pytest.mark.usefixtures("object_without_manifest")
+def test_the_object_of_a_killed_run_is_made_good_by_who_asks_for_its_status(exporter: Exporter, bucket: Bucket) -> None:
+    now = datetime.now(UTC)
+    assert (young := exporter.manifests.look(ID, now)) is not None
+    assert young.status == "running"
+
+    assert (old := exporter.manifests.look(ID, now + LIFETIME + SOON)) is not None
+
+    assert (old.status, old.codes, bucket.latest()) == ("succeeded", 1000, ID)
+    assert exporter.manifests.read(ID) == old
+
+
 def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
     # Given a run that was killed between its object and its manifest
     key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
