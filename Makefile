@@ -164,7 +164,7 @@ docker-engine:
 	@docker version >/dev/null || { echo "No Docker engine answers, and sam local needs one. Without Docker, make local runs the same functions."; exit 1; }
 invoke-activate: SAM_LOCAL = invoke ActivateFunction --event $(or $(EVENT),events/direct-activate.json) ## run activate by `sam local`; EVENT=events/...
 invoke-export: SAM_LOCAL = invoke ExportAllFunction --event $(or $(EVENT),events/direct-export.json) ## run export_all by `sam local`; EVENT=events/...
-start-api: SAM_LOCAL = start-api --port $(API_PORT) --warm-containers EAGER ## serve the API by `sam local`; API_PORT=3001
+start-api: SAM_LOCAL = start-api --port $(API_PORT) --warm-containers LAZY ## serve the API by `sam local`; API_PORT=3001
 $(HERE_BUILD)/template.yaml: template.yaml lambda.mk requirements/layer.txt $(shell find functions layers -type f -not -name '*.pyc')
 	@$(MAKE) --no-print-directory build ARCH=$(HERE_ARCH) BUILD_DIR=$(HERE_BUILD) >&2
 invoke-activate invoke-export start-api: docker-engine $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
