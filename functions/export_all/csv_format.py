@@ -51,7 +51,7 @@ def _plain_lines(batch: Batch) -> bytes:
     """The lines of a batch in which no cell needs quotes or an apostrophe; `b""` for any other."""
     lines = batch.lines()
     # In JSON every text follows a quote, and whatever needs quotes in CSV, but for the comma, has a backslash.
-    if batch.others is not None or b"\\" in lines or b':"=' in lines.translate(_RISKY_AS_EQUALS):
+    if not batch.usual or b"\\" in lines or b':"=' in lines.translate(_RISKY_AS_EQUALS):
         return b""
     cells = "".join(
         [
@@ -67,8 +67,7 @@ def _plain_lines(batch: Batch) -> bytes:
 def _any_lines(batch: Batch) -> bytes:
     text = io.StringIO(newline="")
     write = csv.writer(text).writerow
-    others = batch.others or [{}] * len(batch)
-    for row, other in zip(batch.records, others, strict=True):
+    for row, other in zip(batch.records, batch.others, strict=True):
         values = [getattr(row, name) for name in FIELDS]
         write([_cell(value) for value in (*values, other or None)])
     return text.getvalue().encode()

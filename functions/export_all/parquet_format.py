@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from altcraft.export import Batch
+    from altcraft.export_batch import Record
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _MARKS: Final = FIELDS[1:]
@@ -52,7 +53,7 @@ class Parquet:
 
     def shape(self, batch: Batch) -> pa.RecordBatch:
         """The batch's columns."""
-        if batch.others is None:
+        if batch.usual:
             try:
                 return _usual_columns(batch)
             except pa.ArrowInvalid:
@@ -113,17 +114,18 @@ def _usual_times(batch: Batch, name: str) -> pa.Array[Any]:
 
 
 def _any_columns(batch: Batch) -> pa.RecordBatch:
-    others = [dict(other) for other in batch.others or [{}] * len(batch)]
-    marks = [pa.array(_times(batch, name, others), _TIME) for name in _MARKS]
-    codes = pa.array([row.code for row in batch.records], pa.string())
+    others = [dict(other) for other in batch.others]
+    records = batch.records
+    marks = [pa.array(_times(records, name, others), _TIME) for name in _MARKS]
+    codes = pa.array([row.code for row in records], pa.string())
     texts = [json.dumps(other, ensure_ascii=False) if other else None for other in others]
     return pa.record_batch([codes, *marks, pa.array(texts, pa.string())], schema=_SCHEMA)
 
 
-def _times(batch: Batch, name: str, others: Sequence[dict[str, Any]]) -> list[datetime | None]:
+def _times(records: Sequence[Record], name: str, others: Sequence[dict[str, Any]]) -> list[datetime | None]:
     """A mark's times; what is none goes to the record's `other` fields."""
     times: list[datetime | None] = []
-    for row, other in zip(batch.records, others, strict=True):
+    for row, other in zip(records, others, strict=True):
         mark = getattr(row, name)
         time = _time(mark)
         if time is None and mark not in (None, ""):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from altcraft.errors import IncoherentReply
 from altcraft.export import Batch, read_rows
 from altcraft.export_batch import LONGEST_PIECE
-from altcraft.export_json import usual_batch
+from altcraft.export_json import flat_batch, plain_batch, usual_batch
 
 TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
 MARKS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
@@ -130,7 +130,7 @@ def test_usual_batch_takes_no_block_that_it_would_change(
 
     if batch is not None:
         assert list(batch) == rows
-        assert batch.others is None
+        assert batch.usual
         assert_marks_counted([batch], rows)
 
 
@@ -142,6 +142,49 @@ def test_usual_batch_is_as_strict_as_the_standard_library(noise: bytes, position
 
     if (batch := usual_batch(block)) is not None:
         assert list(batch) == json.loads(b"[" + block + b"]")
+
+
+FLAT = st.dictionaries(
+    st.one_of(st.sampled_from(["code", *MARK_NAMES]), st.text(max_size=3)),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6), st.lists(st.text(max_size=3), max_size=2)),
+).map(lambda row: {"code": "A"} | row)
+
+
+@given(st.lists(st.one_of(USUAL, ANY, FLAT), min_size=1, max_size=4), SPELLINGS)
+def test_flat_batch_takes_no_block_that_it_would_change(
+    rows: list[dict[str, object]], spelling: dict[str, Any]
+) -> None:
+    block = json.dumps(rows, **spelling).encode().strip()[1:-1]
+
+    batch = flat_batch(block)
+
+    if batch is not None:
+        assert list(batch) == rows
+        assert_marks_counted([batch], rows)
+        assert [row.code for row in batch.records] == [row["code"] for row in rows]
+
+
+@given(st.data())
+def test_flat_batch_takes_no_key_twice(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(["code", "attached", "x", ":", ""]), min_size=1, max_size=4))
+    texts = st.sampled_from(['"A"', '":"', '":A"', '"}"', "5", '[":"]', "null"])
+    row = ",".join(f'"{name}":{data.draw(texts)}' for name in names)
+
+    batch = flat_batch(f"{{{row}}},{{{row}}}".encode())
+
+    if batch is not None:
+        assert len(set(names)) == len(names)
+        assert list(batch) == [json.loads(f"{{{row}}}")] * 2
+
+
+@pytest.mark.parametrize(
+    "beside", [{"id": 5}, {"attached": ""}, {"attached": None, "activated": False}, {"tags": ["a"]}]
+)
+def test_flat_rows_are_decoded_the_second_fastest_way(beside: dict[str, object]) -> None:
+    block = json.dumps([{"code": "A"} | beside, {"code": "Б"}], ensure_ascii=False).encode()[1:-1]
+
+    assert usual_batch(block) is None
+    assert plain_batch(block) is not None
 
 
 def test_usual_rows_are_decoded_the_fast_way() -> None:

@@ -34,6 +34,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
 
 FIELDS: Final = Record.__struct_fields__
 _MARKS: Final = FIELDS[1:]
+_COUNTED: Final = ("attached", "activated", "expired")
 
 
 class Batch:
@@ -41,28 +42,29 @@ class Batch:
 
     Args:
         lines: the records as JSON Lines, each with all that Altcraft gave it.
-        records: the same records by their documented fields.
-        others: for each record, its fields that are not documented. None where all records have their usual shape: no such
-            field, and every mark is a time or None.
+        records: the same records, where all of them have their usual shape: no field beside the documented ones, and every
+            mark a time or None.
+        rows: the same records as dicts, where they have not; each has a text `code`.
         marked: how many are attached, activated, expired.
     """
 
-    __slots__ = ("_lines", "activated", "attached", "expired", "others", "records")
+    __slots__ = ("_lines", "_records", "_rows", "activated", "attached", "expired")
 
     def __init__(
         self,
         lines: bytes,
-        records: Sequence[Record],
-        others: Sequence[dict[str, Any]] | None,
         marked: tuple[int, int, int],
+        *,
+        records: Sequence[Record] = (),
+        rows: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._lines = lines
-        self.records = records
-        self.others = others
+        self._records = records
+        self._rows = rows
         self.attached, self.activated, self.expired = marked
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self._records or self._rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(json.loads, self._lines.splitlines())
@@ -71,17 +73,28 @@ class Batch:
         """The records as JSON Lines, the last line ended too."""
         return self._lines
 
+    @property
+    def usual(self) -> bool:
+        """Whether all records have their usual shape."""
+        return not self._rows
 
-def batch_of(lines: Sequence[bytes], rows: Sequence[dict[str, Any]]) -> Batch:
+    @property
+    def records(self) -> Sequence[Record]:
+        """The records by their documented fields; a mark holds whatever Altcraft gave."""
+        return self._records or [Record(row["code"], *map(row.get, _MARKS)) for row in self._rows]
+
+    @property
+    def others(self) -> Sequence[dict[str, Any]]:
+        """For each record, its fields that are not documented."""
+        if self.usual:
+            return [{}] * len(self)
+        return [{name: value for name, value in row.items() if name not in FIELDS} for row in self._rows]
+
+
+def batch_of(lines: bytes, rows: Sequence[dict[str, Any]]) -> Batch:
     """A batch of records in any shape; each has a text `code`."""
-    records = [Record(row["code"], *map(row.get, _MARKS)) for row in rows]
-    others = [{name: value for name, value in row.items() if name not in FIELDS} for row in rows]
-    marked = (
-        sum(is_set(record.attached) for record in records),
-        sum(is_set(record.activated) for record in records),
-        sum(is_set(record.expired) for record in records),
-    )
-    return Batch(b"\n".join((*lines, b"")), records, others, marked)
+    attached, activated, expired = (sum([is_set(row.get(name)) for row in rows]) for name in _COUNTED)
+    return Batch(lines, (attached, activated, expired), rows=rows)
 
 
 def check_length(piece: bytes) -> None:

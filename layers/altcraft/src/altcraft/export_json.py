@@ -22,6 +22,7 @@ _USUAL_JOINT: Final = b'},{"'
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
 
 _decode = msgspec.json.Decoder(list[Record]).decode
+_decode_rows = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -45,7 +46,7 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
         chunk = next(source, None)
         pending += chunk or b""
         cut = pending.rfind(b"}]" if chunk is None else joint) + 1
-        if cut and (batch := usual_batch(memoryview(pending)[:cut])):
+        if cut and (batch := plain_batch(memoryview(pending)[:cut])):
             yield batch
             separator, pending = _split_separator(pending[cut:])
             ended = separator == b"]"
@@ -53,7 +54,7 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
         elif chunk is None or len(pending) >= worth_trying:
             taken = _take_exactly(pending, behind_comma=behind_comma, final=chunk is None)
             if taken.rows:
-                yield batch_of(taken.lines, taken.rows)
+                yield batch_of(taken.lines(), taken.rows)
                 behind_comma = True
             joint = taken.joint or joint
             pending = taken.rest
@@ -65,6 +66,11 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
         pending += chunk
         check_length(pending)
     return head + b"]" + pending
+
+
+def plain_batch(block: bytes | memoryview) -> Batch | None:
+    """The records of a block joined by commas, if it can be decoded as one; otherwise None."""
+    return usual_batch(block) or flat_batch(block)
 
 
 def usual_batch(block: bytes | memoryview) -> Batch | None:
@@ -84,7 +90,28 @@ def usual_batch(block: bytes | memoryview) -> Batch | None:
         return None
     # A quote inside a text is written with a backslash, so these are keys, and the record type wants their marks set.
     marked = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
-    return Batch(lines, records, None, marked)
+    return Batch(lines, marked, records=records)
+
+
+def flat_batch(block: bytes | memoryview) -> Batch | None:
+    """The records of a block joined by commas, if they hold no objects and no escapes; otherwise None.
+
+    Without escapes, a quote and a colon beside each other are the end of a key, or a text that begins with a colon. So their
+    number tells of a key that comes twice, which a dict forgets; and no brace in a text is taken for a record's.
+    """
+    try:
+        compact = msgspec.json.format(b"".join((b"[", block, b"]")), indent=-1)
+        rows = _decode_rows(compact)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if (
+        b"\\" in compact
+        or compact.count(b"{") != len(rows)
+        or compact.count(b'":') != sum(map(len, rows))
+        or not all(isinstance(row.get("code"), str) for row in rows)
+    ):
+        return None
+    return batch_of(compact[1:-1].replace(b"},{", b"}\n{") + b"\n", rows)
 
 
 def exact_batch(block: bytes) -> Batch:
@@ -96,13 +123,14 @@ def exact_batch(block: bytes) -> Batch:
     taken = _take_exactly(block + b"]", behind_comma=False, final=True)
     if taken.rest:
         raise IncoherentReply("Altcraft's export holds something behind a record that is none")
-    return batch_of(taken.lines, taken.rows)
+    return batch_of(taken.lines(), taken.rows)
 
 
 class _Taken(NamedTuple):
     """What the exact decoder took from the front of a block."""
 
-    lines: list[bytes]
+    each: list[bytes]
+    """The rows as lines without their ends."""
     rows: list[dict[str, Any]]
     rest: bytes
     """Behind the last separator."""
@@ -110,6 +138,10 @@ class _Taken(NamedTuple):
     """That separator was the end of the array."""
     joint: bytes | None
     """The bytes from the end of a record to the first key of the next."""
+
+    def lines(self) -> bytes:
+        """The rows as JSON Lines."""
+        return b"\n".join((*self.each, b""))
 
 
 def _take_exactly(block: bytes, *, behind_comma: bool, final: bool) -> _Taken:

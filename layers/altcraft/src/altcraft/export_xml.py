@@ -17,7 +17,7 @@ import msgspec
 
 from altcraft.errors import IncoherentReply
 from altcraft.export_batch import Batch, batch_of, check_length
-from altcraft.export_json import exact_batch, usual_batch
+from altcraft.export_json import exact_batch, plain_batch
 from altcraft.wire import MalformedMessage, decode
 
 _ROW_END: Final = b"</data>"
@@ -103,7 +103,7 @@ def _usual_rows(block: bytes, joints: dict[bytes, bytes]) -> Batch | None:
     if rows is None:
         return None
     try:
-        return usual_batch(rows) or exact_batch(rows)
+        return plain_batch(rows) or exact_batch(rows)
     except IncoherentReply:
         return None  # not so as JSON; the exact reader says what it is as XML
 
@@ -232,4 +232,4 @@ def _checked(row: object) -> dict[str, Any]:
 
 
 def _batch(rows: list[dict[str, Any]]) -> Batch:
-    return batch_of([msgspec.json.encode(row) for row in rows], rows)
+    return batch_of(msgspec.json.Encoder().encode_lines(rows), rows)
