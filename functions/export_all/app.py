@@ -17,13 +17,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from export_all.manifests import Lease, Manifest, Manifests, begun, rfc3339
+from export_all.manifests import Lease, Manifest, Manifests, Superseded, begun, rfc3339
 from export_all.orders import (
     Order,
     export_id_from,
@@ -168,7 +169,8 @@ def _begin(order: Order, export_id: str, now: datetime) -> Manifest:
         claimed = _manifests().claim(export_id, order, "", "", now)
         if isinstance(claimed, Lease):
             told = {"type": "not_begun", "detail": storage_detail(error), "retryable": True}
-            claimed.save(status="failed", finished_at=rfc3339(_now()), error=told)
+            with suppress(Superseded):  # by a run, so that it has begun after all
+                claimed.save(status="failed", finished_at=rfc3339(_now()), error=told)
         raise
     logger.info("The export is begun", export_id=export_id, loyalty_id=order.loyalty_id)
     return manifest
