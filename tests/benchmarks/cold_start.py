@@ -9,14 +9,14 @@ and what the door in use needs made, its AWS client included, as the first event
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.report import table
 from tests.runtime.parts import ROOT, Build, Runtime
 
-ROUNDS = 11
+ROUNDS = 15
 
 LOGGER = "from aws_lambda_powertools import Logger; Logger(service='x')"
 REQUESTS = "import requests; requests.Session()"
@@ -170,18 +170,29 @@ class Bench:
         seconds, megabytes = map(float, told.split())
         return Cost(seconds * 1000, megabytes)
 
-    def medians(self, starts: Mapping[str, Start]) -> dict[str, Cost]:
+    def rounds(self, starts: Mapping[str, Start]) -> "Rounds":
         """Start each, round after round, so that a slow moment of the machine falls on all."""
         for start in starts.values():
             self.once(start)  # reads every file once
-        rounds = [{name: self.once(start) for name, start in starts.items()} for _ in range(ROUNDS)]
-        return {
-            name: Cost(
-                statistics.median(one[name].cpu_ms for one in rounds),
-                statistics.median(one[name].memory_mb for one in rounds),
-            )
-            for name in starts
-        }
+        return Rounds([{name: self.once(start) for name, start in starts.items()} for _ in range(ROUNDS)])
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The costs by name, one mapping a round."""
+
+    costs: Sequence[Mapping[str, Cost]]
+
+    def median(self, name: str) -> Cost:
+        """What a start costs."""
+        found = [one[name] for one in self.costs]
+        return Cost(
+            statistics.median(cost.cpu_ms for cost in found), statistics.median(cost.memory_mb for cost in found)
+        )
+
+    def ratio(self, name: str, other: str) -> float:
+        """How many times another's CPU time a start takes: the median of the ratios of each round."""
+        return statistics.median(one[name].cpu_ms / one[other].cpu_ms for one in self.costs)
 
 
 def main() -> None:
@@ -195,30 +206,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build = Build.make(Path(folder) / "build")
         layer_mb = sum(file.stat().st_size for file in build.layer.rglob("*") if file.is_file()) / 1e6
-        costs = Bench(runtime, usual_python, build).medians(starts)
+        rounds = Bench(runtime, usual_python, build).rounds(starts)
 
     print(f"\nCold start to ready above a bare handler; medians of {ROUNDS} fresh processes")
     print(
         table(
             ("door", "CPU ms", "MB", "usual ms", "of usual", "to reach", "needs ms", "of needs", "to reach"),
-            [_door_row(door, costs) for door in DOORS],
+            [_door_row(door, rounds) for door in DOORS],
         )
     )
     print("\nEach library alone, in the same run")
     alone = ("a bare handler", *LIBRARIES, *FOREIGN)
-    print(table(("library", "CPU ms", "MB"), [(name, *_cells(costs[name])) for name in alone]))
+    print(table(("library", "CPU ms", "MB"), [(name, *_cells(rounds.median(name))) for name in alone]))
     print(f"\nThe layer unzipped: {layer_mb:.1f} MB; to reach: at most 20")
 
 
-def _door_row(door: Door, costs: Mapping[str, Cost]) -> list[str]:
-    ready, needs, usual_one = costs[door.name], costs[f"{door.name} needs"], costs[f"{door.name} usual"]
-    of_usual, of_needs = ready.cpu_ms / usual_one.cpu_ms, ready.cpu_ms / needs.cpu_ms
+def _door_row(door: Door, rounds: Rounds) -> list[str]:
     bounds = [f"≤ {bound}" for bound in door.bounds] if door.bounds else ["", ""]
-    return [
-        *(door.name, *_cells(ready)),
-        *(f"{usual_one.cpu_ms:.0f}", f"{of_usual:.2f}", bounds[0]),
-        *(f"{needs.cpu_ms:.0f}", f"{of_needs:.2f}", bounds[1]),
+    against = [f"{door.name} usual", f"{door.name} needs"]
+    compared = [
+        (f"{rounds.median(other).cpu_ms:.0f}", f"{rounds.ratio(door.name, other):.2f}", bound)
+        for other, bound in zip(against, bounds, strict=True)
     ]
+    return [door.name, *_cells(rounds.median(door.name)), *compared[0], *compared[1]]
 
 
 def _cells(cost: Cost) -> tuple[str, str]:
