@@ -157,10 +157,12 @@ def print_limits(bench: Machine, largest: int) -> None:
     ours: Way = ("jsonl", "json")
     one, ten = (bench.best([ours], codes, 3)[ours] for codes in (MILLION, 10 * MILLION))
     rows.append(("CPU per code, 10 M against 1 M", "<= 1.15", f"{ten.cpu / one.cpu / 10:.2f}"))
-    beside, in_turn = (
-        min(bench.run(way, "json", 10 * MILLION, slow=True).wall for _ in range(3)) for way in ("jsonl", "in_turn")
-    )
-    rows.append(("wall time in turn against overlapped, S3 in 100 ms", ">= 1.3", f"{in_turn / beside:.2f}"))
+    walls: dict[str, list[float]] = {"jsonl": [], "in_turn": []}
+    for _ in range(3):
+        for way, seen in walls.items():
+            seen.append(bench.run(way, "json", 10 * MILLION, slow=True).wall)
+    overlapped = min(walls["in_turn"]) / min(walls["jsonl"])
+    rows.append(("wall time in turn against overlapped, S3 in 100 ms", ">= 1.3", f"{overlapped:.2f}"))
     print("\n" + table(("measure", "to reach", "reached"), rows))
 
 
