@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from altcraft.wire import MalformedMessage, Wire, decode, encode
+from altcraft.wire import MEDIA_TYPES, MalformedMessage, Wire, decode, encode
 from serverless.secrets import SecretError
 from serverless.settings import SettingsError
 from serverless.telemetry import logger
@@ -110,8 +110,7 @@ def reply(
 ) -> Reply:
     """A message as the reply that the request wants."""
     wire = request.accepts
-    media_type = "application/json" if wire == "json" else "application/xml"
-    return proxy_response(status, encode(message, wire).decode(), media_type, headers)
+    return proxy_response(status, encode(message, wire).decode(), MEDIA_TYPES[wire], headers)
 
 
 def answering(request: Request, door: Callable[[Request], Reply]) -> Reply:
