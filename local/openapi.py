@@ -19,8 +19,8 @@ from typing import Any, Final, get_args
 import msgspec
 import yaml
 
-from activate.activation import MAX_TEXT, Outcome, Reason
 from activate.api import TELLINGS
+from activate.redemption import MAX_TEXT, Outcome, Reason
 from altcraft import __version__
 from altcraft.wire import MEDIA_TYPES, encode
 from export_all.app import DOWNLOAD_SECONDS
@@ -185,9 +185,12 @@ UNREACHED: Final = {"activate.app._no_such_route"}
 REASONS: Final[Mapping[Reason, str]] = {
     "token_refused": "Altcraft refuses our API token, also after the secret was read again.",
     "token_unreadable": "The secret cannot be read, or holds no token.",
-    "altcraft_unreachable": "Altcraft does not answer, or not in time.",
+    "altcraft_unreachable": "Altcraft does not answer, not in time, or with HTTP 429 or 5xx.",
+    "altcraft_failing": "Altcraft answers with an error that says nothing of the code.",
     "altcraft_incoherent": "Altcraft answers something that is not its own format, such as an HTML page.",
-    "unsettled": "Altcraft's reply was lost, and the code is not activated so far.",
+    "refused": "Altcraft refuses a code that it says is attached, unused and not expired; its words are in `altcraft`.",
+    "unconfirmed": "Altcraft does not know the code, and no other code of the program is known yet to ask about beside it.",
+    "unsettled": "A reply of Altcraft's was lost, and it does not say yet whether the code was activated by this order.",
     "in_progress": "Another request with this code is under way.",
     "table_unavailable": "The table of redemptions does not answer.",
 }

@@ -1,234 +1,264 @@
 """One activation: a promo code of an order is marked as used in Altcraft, and its outcome is named.
 
-Altcraft documents hardly any error code, so nothing is decided by what `activate` says when it refuses, nor by its silence:
-`get` is asked what is true. What may have been applied without our knowing is settled by the moment Altcraft gives.
+Nothing is final that is not positively known. Altcraft documents hardly any error code, so a refusal of `activate` says little
+and its silence nothing: `get` is asked what is true. A `get` that is refused is a "no such code" only if Altcraft still knows
+another code of the program, a control code. Whatever cannot be placed has no outcome yet, and is tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from activate.ledger import CLOCKS_APART, MAX_TRIES, Entry, Ledger, State, Try
+from activate.redemption import Outcome, Reason, Redemption, Result, TryAgain
+from altcraft.errors import (
+    AltcraftError,
+    ErrorReply,
+    IncoherentReply,
+    NotUnderstood,
+    Refused,
+    TokenRefused,
+    Unreachable,
+)
 from altcraft.token import UnusableToken
-from serverless.fields import InvalidField, loyalty_id, refuse_unknown, whole
 from serverless.secrets import SecretError
 
 if TYPE_CHECKING:
-    from activate.redemptions import Redemptions
     from altcraft.codes import CodeState
 
-MAX_TEXT: Final = 255
-"""Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
-
-_TARIFF_LIMIT: Final = 402
-"""Documented: says nothing about the code."""
-
-_CLOCK_TOLERANCE: Final = timedelta(seconds=3)
-"""Altcraft tells moments, and its clock in the Date header, in whole seconds."""
-
-
-@dataclass(frozen=True)
-class Redemption:
-    """A promo code that an order used. Without an order the request is always a new one."""
-
-    code: str
-    loyalty_id: int
-    order_id: str | None = None
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> Redemption:
-        """Read `{"code", "loyalty_id", "order_id"?}`; numbers may be text, as they are in XML.
-
-        Raises:
-            InvalidField: names the field that is missing, wrong or unknown.
-        """
-        refuse_unknown(fields, {"code", "loyalty_id", "order_id"})
-        order_id = fields.get("order_id")
-        return cls(
-            code=_text("code", fields.get("code"), "Code-1"),
-            loyalty_id=loyalty_id("loyalty_id", fields.get("loyalty_id")),
-            order_id=None if order_id is None else _order_id(order_id),
-        )
-
-
-def _text(field: str, value: object, example: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidField(field, f'is required, as text, such as "{example}"')
-    if len(value) > MAX_TEXT:
-        raise InvalidField(field, f"has {len(value)} characters; {MAX_TEXT} is the most")
-    if not value.isprintable():
-        raise InvalidField(field, "holds a control or invisible character; send the plain text")
-    return value
-
-
-def _order_id(value: object) -> str:
-    value = whole(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or leave it out')
-    return _text("order_id", value, "1001")
-
-
-class Outcome(StrEnum):
-    """How an activation ended, for good."""
-
-    ACTIVATED = "activated"
-    ALREADY_ACTIVATED = "already_activated"
-    NOT_ATTACHED = "not_attached"
-    EXPIRED = "expired"
-    NOT_FOUND = "not_found"
-    REJECTED = "rejected"
-
-
-@dataclass
-class Attempt:
-    """What is known of an order's tries to activate its code."""
-
-    since: datetime
-    """When the first of them began."""
-    may_be_applied: bool = False
-    """One of them may have activated the code without our learning of it: its reply was lost, or its run was killed."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """An outcome, Altcraft's own words where it refused, and the order that used the code before, where we know it."""
-
-    outcome: Outcome
-    refusal: Refused | None = None
-    first_order: str | None = None
-
-
-Reason = Literal[
-    "token_refused",
-    "token_unreadable",
-    "altcraft_unreachable",
-    "altcraft_incoherent",
-    "unsettled",
-    "in_progress",
-    "table_unavailable",
-]
-"""Why an activation has no outcome yet; the API tells it, and a metric counts it."""
-
-QueueReason = Literal["out_of_time", "altcraft_down"]
-"""Why the queue's worker did not even ask."""
-
-
-class TryAgain(Exception):
-    """The activation has no outcome yet; the same request is safe and may succeed later.
-
-    `altcraft_down` says that the next request would fare no better; `refusal` holds Altcraft's words, where it spoke.
-    """
-
-    def __init__(
-        self,
-        reason: Reason | QueueReason,
-        message: str,
-        *,
-        altcraft_down: bool = False,
-        refusal: Refused | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.altcraft_down = altcraft_down
-        self.refusal = refusal
-
-
-NO_OUTCOME: Final = (AltcraftError, SecretError, UnusableToken)
-"""What ends a try without an outcome; `Activator.activate` tells each as `TryAgain`."""
+LARGEST_SKEW: Final = timedelta(hours=26)
+"""No wrong clock and no missing time zone moves a time further than this."""
 
 
 class PromoCodes(Protocol):
     """What an activation needs of Altcraft; `altcraft.client.Client` is one."""
 
-    clock_skew: timedelta
-
     def activate(self, code: str, loyalty_id: int) -> None: ...
 
     def get(self, code: str, loyalty_id: int) -> CodeState: ...
 
-    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> bool: ...
+    def renew_token(self) -> bool: ...
 
 
 class Activator:
     """Activates codes: each order's code once, whatever fails in between."""
 
-    def __init__(self, promo_codes: PromoCodes, redemptions: Redemptions) -> None:
+    def __init__(
+        self, promo_codes: PromoCodes, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._promo_codes = promo_codes
-        self._redemptions = redemptions
+        self._ledger = ledger
+        self._now = now
 
-    def activate(self, redemption: Redemption) -> Result:
+    def activate(self, redemption: Redemption, until: datetime) -> Result:
         """Activate a code, or say why it cannot be.
 
         The same order with the same code gets its first answer again; only `activated` is remembered.
 
+        Args:
+            redemption: the code and the order.
+            until: when this run is ended at the latest, by Lambda.
+
         Raises:
             TryAgain: nothing is certain yet.
         """
+        claim = self._ledger.claim(redemption, until)
+        if claim.state is State.REDEEMED:
+            if redemption.order_id is not None and claim.order_id == redemption.order_id:
+                return Result(Outcome.ACTIVATED)
+            return Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order=claim.order_id)
+        return _Run(self._promo_codes, self._ledger, self._now, redemption, claim).end()
+
+
+class _Unplaced(NotUnderstood):
+    """`get` refuses the code, and there is no control code to tell "no such code" from a sick Altcraft: `reason` says why."""
+
+    def __init__(self, refusal: Refused, reason: Reason) -> None:
+        super().__init__(refusal.error, refusal.error_text)
+        self.reason = reason
+
+
+@dataclass
+class _Run:
+    """One run that has claimed a code, and what it learns."""
+
+    promo_codes: PromoCodes
+    ledger: Ledger
+    now: Callable[[], datetime]
+    redemption: Redemption
+    claim: Entry
+    exists: bool = False
+    """Altcraft has answered error 0 for the code."""
+    may_be_applied: bool = False
+    """This run's own request may have activated the code, and no reply says so."""
+
+    def end(self) -> Result:
+        """Find out how it ends, and note that in the ledger before anybody learns of it."""
         try:
-            if redemption.order_id is None:
-                return self._settle(redemption, Attempt(since=datetime.now(UTC)))
-            return self._redemptions.once(redemption, self._settle)
+            result = self._outcome()
+        except TryAgain as failure:
+            with suppress(TryAgain):  # the claim runs out by itself
+                self.ledger.release(self.claim, failure.reason, self._tries, exists=self.exists)
+            raise
+        if result.outcome is Outcome.ACTIVATED:
+            self.ledger.redeem(self.claim, self._tries)
+            return result
+        tries = self._tries
+        if result.outcome is Outcome.ALREADY_ACTIVATED:
+            # What is activated by somebody else cannot be activated by a late request of this order any more.
+            tries = tuple(one for one in tries if one.order_id != self.redemption.order_id)
+        self.ledger.release(self.claim, result.outcome, tries, exists=self.exists)
+        return result
+
+    @property
+    def _tries(self) -> tuple[Try, ...]:
+        return self.claim.unsettled if self.may_be_applied else self.claim.tries
+
+    @property
+    def _since(self) -> datetime | None:
+        """When this order's first try began that may have been applied; None where none may have been."""
+        return self.claim.tried_since or (self.claim.claimed_at if self.may_be_applied else None)
+
+    def _outcome(self) -> Result:
+        try:
+            try:
+                return self._settle()
+            except _Unplaced:
+                # What Altcraft answers to a wrong token is not documented: this may be it, and there may be a new one.
+                if not self.promo_codes.renew_token():
+                    raise
+                return self._settle()
         except TokenRefused as error:
-            raise TryAgain("token_refused", str(error), altcraft_down=True, refusal=error) from error
+            raise _no_outcome("token_refused", error) from error
+        except NotUnderstood as error:
+            reason: Reason = error.reason if isinstance(error, _Unplaced) else "altcraft_failing"
+            raise _no_outcome("unsettled" if self._since else reason, error) from error
+        except AltcraftError as error:
+            reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
+            raise _no_outcome(reason, error) from error
         except (SecretError, UnusableToken) as error:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
-        except AltcraftError as error:
-            reason: Reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
-            raise TryAgain(reason, str(error), altcraft_down=True) from error
 
-    def _settle(self, redemption: Redemption, attempt: Attempt) -> Result:
-        """Ask Altcraft to activate, and where it refuses or its reply is lost, what is true.
-
-        A lost reply is noted in `attempt`, for a later try to know.
-        """
-        code, loyalty_id = redemption.code, redemption.loyalty_id
-        refusal: Refused | None = None
-        try:
-            self._promo_codes.activate(code, loyalty_id)
-        except TokenRefused:
-            raise
-        except Refused as error:
-            refusal = error
-        except (Unreachable, IncoherentReply) as error:
-            if isinstance(error, Unreachable) and not error.sent:
-                raise
-            attempt.may_be_applied = True
-        else:
+    def _settle(self) -> Result:
+        """Ask Altcraft to activate, and where it does not say that it did, what is true."""
+        if self.claim.tries:
+            # One of them may have been applied: another request could activate the code twice.
+            if result := self._named(self._look(), None):
+                return result
+            if len(self.claim.unsettled) > MAX_TRIES:
+                raise TryAgain(
+                    "unsettled", f"replies to {MAX_TRIES} other orders with this code were lost; they come first"
+                )
+        failure = self._activate()
+        if failure is None:
             return Result(Outcome.ACTIVATED)
+        if result := self._named(self._look(), failure.refusal):
+            return result
+        if self._since:
+            raise _no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
+        raise _no_outcome("altcraft_failing" if isinstance(failure, NotUnderstood) else "refused", failure)
 
+    def _activate(self) -> AltcraftError | None:
+        """Why Altcraft does not say that it activated the code; None where it does.
+
+        Raises:
+            AltcraftError: the request was not carried out, and `get` would fare no better.
+        """
         try:
-            state = self._promo_codes.get(code, loyalty_id)
-        except TokenRefused:
-            raise
-        except Refused as error:
-            if error.error == _TARIFF_LIMIT:
-                if attempt.may_be_applied:
-                    raise TryAgain(
-                        "unsettled", f"Altcraft does not say what came of it: {error}", refusal=error
-                    ) from error
-                return Result(Outcome.REJECTED, refusal or error)
-            if self._promo_codes.suspect_token(error, code, loyalty_id):
-                return self._settle(redemption, attempt)
-            return Result(Outcome.NOT_FOUND, refusal or error)
+            self.promo_codes.activate(self.redemption.code, self.redemption.loyalty_id)
+        except AltcraftError as error:
+            self.may_be_applied |= error.may_be_applied
+            if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
+                raise
+            return error
+        self.exists = True
+        return None
 
+    def _look(self) -> CodeState | None:
+        """What is true of the code; None where Altcraft is certain not to know it.
+
+        Raises:
+            AltcraftError: nothing was learned.
+        """
+        try:
+            return self._get(self.redemption.code)
+        except Refused as refusal:
+            self._ask_for_a_control(refusal)
+        # Altcraft may have recovered between the two answers.
+        try:
+            return self._get(self.redemption.code)
+        except Refused:
+            return None
+
+    def _ask_for_a_control(self, refusal: Refused) -> None:
+        controls = self.ledger.controls(self.redemption)
+        for control in controls:
+            with suppress(Refused):
+                self._get(control.code)
+                return
+        raise _Unplaced(refusal, "altcraft_failing" if controls else "unconfirmed")
+
+    def _named(self, state: CodeState | None, refusal: ErrorReply | None) -> Result | None:
+        """The outcome that is true of a code in this state; None where it could be activated."""
+        if state is None:
+            if self._since:
+                raise TryAgain(
+                    "unsettled", "Altcraft's reply was lost, and it does not know the code now", refusal=refusal
+                )
+            return Result(Outcome.NOT_FOUND, refusal)
+        self.exists = True
         if state.is_activated:
-            ours = attempt.may_be_applied and self._activated_since(state, attempt.since)
-            return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)
+            return self._by_whom(state, refusal)
         if state.is_expired:
             return Result(Outcome.EXPIRED, refusal)
-        if not state.is_attached:
-            return Result(Outcome.NOT_ATTACHED, refusal)
-        if refusal is None:
-            raise TryAgain("unsettled", "Altcraft's reply was lost, and the code is not activated so far")
-        return Result(Outcome.REJECTED, refusal)
+        return None if state.is_attached else Result(Outcome.NOT_ATTACHED, refusal)
 
-    def _activated_since(self, state: CodeState, since: datetime) -> bool:
-        """Whether Altcraft activated the code after `since`. Where it gives no moment, our own lost request did it."""
-        moment = state.activated_at()
-        return moment is None or moment >= since + self._promo_codes.clock_skew - _CLOCK_TOLERANCE
+    def _by_whom(self, state: CodeState, refusal: ErrorReply | None) -> Result:
+        if self._since is None:
+            return Result(Outcome.ALREADY_ACTIVATED, refusal)
+        ours = self._is_ours(state.activated_at(), self._since)
+        if ours is None:
+            raise TryAgain("unsettled", "the code is activated, and the time that Altcraft gives does not say by whom")
+        return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)
+
+    def _is_ours(self, activated: datetime | None, since: datetime) -> bool | None:
+        """Whether Altcraft activated the code after this order's first try; None where its time cannot settle that."""
+        if activated is None:
+            return None
+        zoned = activated.tzinfo is not None
+        activated = activated if zoned else activated.replace(tzinfo=UTC)
+        if activated < since - LARGEST_SKEW:
+            return False
+        if zoned and since - CLOCKS_APART <= activated <= self.now() + CLOCKS_APART:
+            return True
+        # Before the try, or in the future: it was somebody else, or Altcraft's clock is not ours.
+        skew = self._skew(zoned=zoned)
+        return None if skew is None else activated - skew >= since - CLOCKS_APART
+
+    def _skew(self, *, zoned: bool) -> timedelta | None:
+        """The clock of Altcraft's times minus ours, by a code of which the ledger knows when it was activated."""
+        for control in self.ledger.controls(self.redemption):
+            if control.activated_at is None:
+                continue
+            with suppress(Refused):
+                stamp = self._get(control.code).activated_at()
+                if stamp is not None and (stamp.tzinfo is not None) is zoned:
+                    return (stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at
+        return None
+
+    def _get(self, code: str) -> CodeState:
+        """Ask `get`. A `Refused` that it raises is plain: Altcraft understood, and does not know the code or does not say."""
+        return self.promo_codes.get(code, self.redemption.loyalty_id)
+
+
+def _no_outcome(reason: Reason, error: AltcraftError, detail: str = "") -> TryAgain:
+    return TryAgain(
+        reason,
+        f"{detail}: {error}" if detail else str(error),
+        altcraft_down=error.retryable,
+        refusal=error.refusal,
+    )

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.activation import Outcome, Redemption, Result, TryAgain
 from activate.outcomes import record, record_failure
+from activate.redemption import Outcome, Redemption, Result, TryAgain
 from serverless.fields import InvalidField
 from serverless.http import Problem, Reply, Request, reply
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from activate.activation import Activator
 
 RETRY_AFTER_SECONDS: Final = 30
@@ -46,22 +48,17 @@ TELLINGS: Final[dict[Outcome, Telling]] = {
         "Altcraft knows no such code",
         "Check the code, its case, and that loyalty_id is the program it belongs to.",
     ),
-    Outcome.REJECTED: Telling(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "Altcraft refused the code",
-        "The code is attached, unused and not expired as far as Altcraft says; its own words are beside this.",
-    ),
 }
 
 
-def respond(request: Request, activator: Activator) -> Reply:
-    """Answer `POST /promocodes/activate`.
+def respond(request: Request, activator: Activator, until: datetime) -> Reply:
+    """Answer `POST /promocodes/activate`; Lambda ends this run at `until`.
 
     Raises:
         Problem: every outcome but `activated`, and every failure.
     """
     try:
-        redemption, result = _redeem(request.fields(), activator)
+        redemption, result = _redeem(request.fields(), activator, until)
     except InvalidField as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error)) from error
     except TryAgain as failure:
@@ -73,26 +70,27 @@ def respond(request: Request, activator: Activator) -> Reply:
             retryable=True,
             altcraft=failure.refusal,
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            extra={"reason": failure.reason},
         ) from failure
     if result.outcome is not Outcome.ACTIVATED:
         raise _problem(redemption, result)
     return reply(request, HTTPStatus.OK, _message(redemption, result))
 
 
-def invoke(fields: Mapping[str, Any], activator: Activator) -> dict[str, object]:
+def invoke(fields: Mapping[str, Any], activator: Activator, until: datetime) -> dict[str, object]:
     """Answer a direct invocation: `{"code", "loyalty_id", "outcome", "altcraft"?}`.
 
     Raises:
         InvalidField: a field is missing or wrong.
         TryAgain: no outcome yet; a state machine may retry on this name.
     """
-    return _message(*_redeem(fields, activator))
+    return _message(*_redeem(fields, activator, until))
 
 
-def _redeem(fields: Mapping[str, Any], activator: Activator) -> tuple[Redemption, Result]:
+def _redeem(fields: Mapping[str, Any], activator: Activator, until: datetime) -> tuple[Redemption, Result]:
     redemption = Redemption.from_fields(fields)
     try:
-        result = activator.activate(redemption)
+        result = activator.activate(redemption, until)
     except TryAgain as failure:
         record_failure(failure)
         raise

@@ -15,6 +15,7 @@ What a door needs is imported when it is first used: a webhook's start-up must n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from activate.activation import Activator
     from activate.intake import Intake
-    from activate.redemptions import Redemptions
     from activate.worker import Worker
 
 
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 def _api(request: Request, context: LambdaContext) -> Reply:
     from activate import api
 
-    return api.respond(request, _activator(context))
+    return api.respond(request, _activator(), _deadline(context))
 
 
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
@@ -78,24 +78,24 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # A batch of another stack's queue, or a sample event, is known by its messages.
     if not ours and not any(is_message(record["body"]) for record in records):
         return _intake().receive_messages(event)
-    _redemptions().invocation(context)
-    return _worker().work(event, context)
+    return _worker().work(event, context, _deadline(context))
 
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     from activate import api
 
-    return api.invoke(event, _activator(context))
+    return api.invoke(event, _activator(), _deadline(context))
 
 
-def _activator(context: LambdaContext) -> Activator:
-    _redemptions().invocation(context)
-    return _only_activator()
+def _deadline(context: LambdaContext) -> datetime:
+    """When Lambda ends this run at the latest."""
+    return datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
 
 
 @cache
-def _only_activator() -> Activator:
+def _activator() -> Activator:
     from activate.activation import Activator
+    from activate.ledger import Ledger
     from altcraft.client import Client
     from altcraft.token import Token
     from serverless.secrets import Secret
@@ -106,14 +106,7 @@ def _only_activator() -> Activator:
         client = Client(settings().altcraft_url, token, settings().altcraft_wire)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return Activator(client, _redemptions())
-
-
-@cache
-def _redemptions() -> Redemptions:
-    from activate.redemptions import Redemptions
-
-    return Redemptions(settings().redemptions_table, aws.client("dynamodb"))
+    return Activator(client, Ledger(settings().redemptions_table, aws.client("dynamodb")))
 
 
 @cache
@@ -136,7 +129,7 @@ def _worker() -> Worker:
     from activate.worker import Worker
 
     return Worker(
-        _only_activator(),
+        _activator(),
         aws.client("sqs"),
         settings().activation_queue_url,
         settings().dead_letter_queue_url,

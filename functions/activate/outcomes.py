@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from serverless.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from activate.activation import Redemption, Result, TryAgain
+    from activate.redemption import Redemption, Result, TryAgain
 
 
 def record(redemption: Redemption, result: Result) -> None:
@@ -20,7 +20,7 @@ def record(redemption: Redemption, result: Result) -> None:
         "loyalty_id": redemption.loyalty_id,
         "altcraft": words,
     }
-    if result.first_order is not None:
+    if result.double_redemption:
         count(Metric.DOUBLE_REDEMPTIONS)
         logger.warning("Double redemption", order_id=redemption.order_id, first_order_id=result.first_order, **facts)
     else:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import random
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from activate.activation import Redemption, TryAgain
 from activate.outcomes import record, record_failure
+from activate.redemption import Redemption, TryAgain
 from serverless.fields import InvalidField
 from serverless.telemetry import Metric, count, logger
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from activate.activation import Activator, Result
+    from activate.activation import Activator
+    from activate.redemption import Result
 
 PATIENCE_SECONDS: Final = 24 * 3600
 """How long a message is tried before it is given up to the dead-letter queue."""
@@ -39,9 +41,13 @@ QUIET_SECONDS: Final = 15
 _FAILURES_IN_A_ROW: Final = 3
 """So many say that Altcraft is down; fewer may be chance."""
 
-_CALL_BUDGET_MS: Final = 45_000
+_CALL_BUDGET: Final = timedelta(seconds=45)
 """Enough for a message while Altcraft is slow: it is not begun with less time than that. If it takes longer all the same,
-Lambda kills the run and SQS brings the batch back; the order's attempt then tells what may have been applied."""
+Lambda kills the run and SQS brings the batch back; the ledger then knows what may have been applied."""
+
+
+class NotKept(Exception):
+    """A message that was to be given up is not in the dead-letter queue for certain."""
 
 
 def pause(age: float) -> int:
@@ -71,12 +77,16 @@ class Worker:
         self._failures = 0
         self._quiet_until = 0.0
 
-    def work(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Take one batch; the answer names the messages that are to come back (`batchItemFailures`)."""
+    def work(self, event: Mapping[str, Any], context: LambdaContext, until: datetime) -> dict[str, Any]:
+        """Take one batch; the answer names the messages that are to come back (`batchItemFailures`).
+
+        Args:
+            until: when Lambda ends this run at the latest.
+        """
 
         def take(record: SQSRecord) -> None:
             try:
-                self._take(record, context)
+                self._take(record, until)
             except TryAgain:
                 raise
             except Exception:  # a defect of ours, or a queue that is gone: the message stays, and the log says why
@@ -86,7 +96,7 @@ class Worker:
         answer = process_partial_response(dict(event), take, self._processor, context)
         return dict(answer)
 
-    def _take(self, message: SQSRecord, context: LambdaContext) -> None:
+    def _take(self, message: SQSRecord, until: datetime) -> None:
         # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
         age = _seconds_since(message, "ApproximateFirstReceiveTimestamp")
         try:
@@ -100,7 +110,7 @@ class Worker:
             # At each try: SQS's own metric of age leaves out a message that has been received more than thrice.
             count(Metric.MESSAGE_AGE, _seconds_since(message, "SentTimestamp"))
             try:
-                result = self._activate(redemption, context)
+                result = self._activate(redemption, until)
             except TryAgain as failure:
                 if age >= PATIENCE_SECONDS:
                     self._give_up(message, failure.reason, str(failure))
@@ -109,13 +119,13 @@ class Worker:
                 raise
             record(redemption, result)
 
-    def _activate(self, redemption: Redemption, context: LambdaContext) -> Result:
-        if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
+    def _activate(self, redemption: Redemption, until: datetime) -> Result:
+        if until - datetime.now(UTC) < _CALL_BUDGET:
             raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
         if time.monotonic() < self._quiet_until:
             raise TryAgain("altcraft_down", "Altcraft has failed several times in a row and is left alone")
         try:
-            result = self._activator.activate(redemption)
+            result = self._activator.activate(redemption, until)
         except TryAgain as failure:
             if failure.altcraft_down:
                 self._failures += 1
@@ -138,7 +148,7 @@ class Worker:
 
     def _give_up(self, message: SQSRecord, reason: str, detail: str) -> None:
         """Hand a message to the dead-letter queue with its reason; if that fails, it stays where it is."""
-        self._sqs.send_message(
+        sent = self._sqs.send_message(
             QueueUrl=self._dead_letter_queue_url,
             MessageBody=message.body,
             MessageAttributes={
@@ -151,5 +161,8 @@ class Worker:
                 }.items()
             },
         )
+        sent[
+            "MessageId"
+        ]  # an answer without one is not SQS's, and the letter is not kept: the KeyError keeps the message
         count(Metric.DEAD_LETTERED, reason=reason)
         logger.error("Given up to the dead-letter queue", reason=reason, detail=detail, message_id=message.message_id)

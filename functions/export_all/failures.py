@@ -7,7 +7,15 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.errors import (
+    AltcraftError,
+    ErrorReply,
+    IncoherentReply,
+    NotUnderstood,
+    Refused,
+    TokenRefused,
+    Unreachable,
+)
 from altcraft.token import UnusableToken
 from export_all.formats import FormatUnavailable
 from export_all.storage import storage_detail
@@ -26,7 +34,7 @@ class Failure:
     type: str
     detail: str
     retryable: bool
-    refusal: Refused | None = None
+    refusal: ErrorReply | None = None
 
     def members(self) -> dict[str, object]:
         """The failure as it stands in the manifest."""
@@ -38,6 +46,7 @@ class Failure:
 
 _NAMES: Final[dict[type[AltcraftError], str]] = {
     TokenRefused: "token_refused",
+    NotUnderstood: "altcraft_failing",
     Refused: "refused",
     Unreachable: "altcraft_unreachable",
     IncoherentReply: "incoherent_reply",
@@ -49,7 +58,7 @@ def failure(error: BaseException) -> Failure | None:
     match error:
         case AltcraftError():
             name = next(name for kind, name in _NAMES.items() if isinstance(error, kind))
-            return Failure(name, str(error), error.retryable, error if isinstance(error, Refused) else None)
+            return Failure(name, str(error), error.retryable, error.refusal)
         case DeadlinePassed():
             return Failure("deadline", str(error), retryable=True)
         case SecretError() | SettingsError() | UnusableToken():

@@ -1,13 +1,13 @@
 """The seven documented endpoints: the fields each takes, and the reply it makes of the state."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import msgspec
 
 from local.emulator.programs import Code, Profile, Programs, Refused
-from local.emulator.settings import DUPLICATED, INCORRECT, SUCCESS
+from local.emulator.settings import DUPLICATED, INCORRECT, SUCCESS, Times
 
 LoyaltyId = Annotated[int, msgspec.Meta(ge=1)]
 CodeText = Annotated[str, msgspec.Meta(min_length=1)]
@@ -68,9 +68,21 @@ class OfProfile(OfProgram):
         return Profile(self.db_id, matching, value)
 
 
-def stamp(moment: datetime) -> str:
-    """Write a moment as Altcraft does: RFC 3339, seconds, UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def stamp(moment: datetime, times: Times = "utc") -> str | int:
+    """Write a moment as Altcraft does, RFC 3339, seconds, UTC; or in one of the ways that it does not document."""
+    moment = moment.astimezone(UTC)
+    match times:
+        case "offset":
+            return moment.astimezone(timezone(timedelta(hours=3))).isoformat(timespec="seconds")
+        case "fractions":
+            return moment.isoformat(timespec="milliseconds")
+        case "no_zone":
+            return moment.astimezone(timezone(timedelta(hours=3))).strftime("%Y-%m-%d %H:%M:%S")
+        case "epoch":
+            return int(moment.timestamp())
+        case "empty":
+            return ""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def row(code: Code, now: datetime) -> dict[str, str]:
@@ -81,7 +93,7 @@ def row(code: Code, now: datetime) -> dict[str, str]:
         "expire_date": code.expire_date,
         "expired": code.expired(now),
     }
-    return {"code": code.code} | {name: stamp(date) for name, date in dates.items() if date}
+    return {"code": code.code} | {name: str(stamp(date)) for name, date in dates.items() if date}
 
 
 def _activate(programs: Programs, asked: OfCode, now: datetime) -> Fields:
@@ -103,7 +115,7 @@ def _get(programs: Programs, asked: OfCode, now: datetime) -> Fields:
         "is_attached": code.attached is not None,
         "is_activated": code.activated is not None,
         "is_expired": expired is not None,
-        **{name: stamp(date) if date else "" for name, date in dates.items()},
+        **{name: stamp(date, programs.times) if date else "" for name, date in dates.items()},
         "loyalty_id": asked.loyalty_id,
         "code": code.code,
     }

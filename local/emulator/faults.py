@@ -28,7 +28,7 @@ class Call:
 
     answer: Callable[[], Response]
     answer_late: Callable[[int, Refusal], Response]
-    refuse: Callable[[Refusal], Response]
+    refuse: Callable[[Refusal, int | None], Response]
     wait: Callable[[float], object]
 
 
@@ -51,13 +51,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Refuse(Fault, frozen=True):
-    """Refuse with this error, whatever the state."""
+    """Refuse with this error, whatever the state, once the token is found good; `status` is HTTP's, if not the usual."""
 
     error: int
     error_text: str
+    status: int | None = None
 
     def _reply(self, call: Call) -> Response:
-        return call.refuse(Refusal(self.error, self.error_text))
+        return call.refuse(Refusal(self.error, self.error_text), self.status)
 
 
 class Page(Fault, frozen=True):

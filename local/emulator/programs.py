@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from local.emulator.settings import DUPLICATED, SUCCESS, Refusal, Settings
+from local.emulator.settings import DUPLICATED, SUCCESS, Refusal, Settings, Times
 
 
 class Refused(Exception):
@@ -81,6 +81,11 @@ class Programs:
         self._activated = threading.Condition(self._lock)
         self._programs: dict[int, Program] = {}
         self.activations: Counter[tuple[int, str]] = Counter()
+
+    @property
+    def times(self) -> Times:
+        """How times are written."""
+        return self._settings().times
 
     # --- seeding -----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Self
 
@@ -97,6 +97,13 @@ class Emulator(State):
             except Refused as refused:
                 return self._refuse(refused.refusal, reply_wire)
 
+        def refuse(refusal: Refusal, status: int | None) -> Response:
+            try:
+                self._check_token(request, fields)
+            except Refused as refused:
+                return self._refuse(refused.refusal, reply_wire)
+            return self._refuse(refusal, reply_wire, status)
+
         fault = self.faults.take(endpoint)
         if fault is None:
             return answer()
@@ -104,7 +111,7 @@ class Emulator(State):
             Call(
                 answer,
                 answer_late=lambda rows, refusal: answer((rows, refusal)),
-                refuse=lambda refusal: self._refuse(refusal, reply_wire),
+                refuse=refuse,
                 wait=self._stopping.wait,
             )
         )
@@ -144,8 +151,8 @@ class Emulator(State):
         body = export(stored, generated, outcome, wire, self._clock(), null_when_empty=null)
         return Response(200, body, [("Content-Type", CONTENT_TYPES[wire])])
 
-    def _refuse(self, refusal: Refusal, wire: Wire) -> Response:
-        return self._envelope({"data": None}, refusal, wire, self.settings.error_status)
+    def _refuse(self, refusal: Refusal, wire: Wire, status: int | None = None) -> Response:
+        return self._envelope({"data": None}, refusal, wire, status or self.settings.error_status)
 
     def _envelope(self, fields: dict[str, object], outcome: Refusal, wire: Wire, status: int = 200) -> Response:
         whole = fields | {"error": outcome.error, "error_text": outcome.error_text}
@@ -158,8 +165,9 @@ class Emulator(State):
         return Response(response.status, _gzip(body), [*response.headers, ("Content-Encoding", "gzip")])
 
     def _dated(self, response: Response) -> Response:
-        """Tell the time by the same clock as the moments of the codes."""
-        return replace(response, headers=[*response.headers, ("Date", format_datetime(self._clock(), usegmt=True))])
+        """Add the time by the clock that the codes' times have, unless a proxy's is set to differ."""
+        date = self._clock() + timedelta(seconds=self.settings.date_skew_seconds)
+        return replace(response, headers=[*response.headers, ("Date", format_datetime(date, usegmt=True))])
 
 
 def _gzip(body: Iterator[bytes]) -> Iterator[bytes]:

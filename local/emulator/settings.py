@@ -6,6 +6,9 @@ import msgspec
 
 Wire = Literal["json", "xml"]
 
+Times = Literal["utc", "offset", "fractions", "no_zone", "epoch", "empty"]
+"""How `get` writes a time: RFC 3339 in UTC, as documented; or in ways that are not."""
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """An `error` other than 0 and its `error_text`."""
@@ -25,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `already_activated` of None means that activating twice succeeds twice; the journal counts both.
     `error_status` is the HTTP status that goes with a refusal, `default_format` the reply to a request without `format`.
+    `date_skew_seconds` is how far the `Date` header, which a proxy may set, is ahead of the clock of the times.
     """
 
     tokens: frozenset[str] = frozenset({"local-altcraft-token"})
@@ -40,5 +44,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     program_limit: int | None = None
     error_status: int = 200
     default_format: Wire = "json"
+    times: Times = "utc"
+    date_skew_seconds: int = 0
     compress: bool = False
     empty_export_as_null: bool = False

@@ -13,7 +13,10 @@ def table(aws: Aws) -> str:
     aws.client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "loyalty_id", "KeyType": "HASH"}, {"AttributeName": "code", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "loyalty_id", "AttributeType": "N"},
+            {"AttributeName": "code", "AttributeType": "S"},
+        ],
     )
     return name

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from altcraft.client import Client, Timeouts
-from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable
 from altcraft.token import Token, UnusableToken
 from altcraft.wire import Wire
 from local.emulator import Emulator
@@ -80,7 +80,7 @@ def test_get_tells_what_is_true(client: Client) -> None:
 
 
 def test_replies_may_be_compressed_and_may_come_with_any_status(emulator: Emulator, client: Client) -> None:
-    emulator.settings = Settings(compress=True, error_status=500)
+    emulator.settings = Settings(compress=True, error_status=400)
     client.activate("attached", 5)
     with pytest.raises(Refused, match="Emulated"):
         client.get("unknown", 5)
@@ -120,7 +120,7 @@ def test_activate_is_sent_once_even_when_its_reply_is_lost(emulator: Emulator, c
     emulator.faults.set([Drop(applied=True)])
     with pytest.raises(Unreachable) as lost:
         client.activate("attached", 5)
-    assert lost.value.sent
+    assert lost.value.may_be_applied
     assert emulator.journal.calls["activate"] == 1
     assert client.get("attached", 5).is_activated
 
@@ -130,7 +130,7 @@ def test_a_connection_that_was_never_made_has_sent_nothing() -> None:
         address = server.url
     with pytest.raises(Unreachable) as failed:
         Client(address, Token(OneSecret(TOKEN))).activate("Code-1", 5)
-    assert not failed.value.sent
+    assert not failed.value.may_be_applied
 
 
 @pytest.mark.parametrize("error", [401, 403])
@@ -177,23 +177,39 @@ def test_altcrafts_words_can_be_carried_on(emulator: Emulator, client: Client) -
     assert refused.value.error_text == "cut   off "
 
 
-def test_a_token_refused_by_an_undocumented_code_is_suspected(emulator: Emulator, client: Client, wire: Wire) -> None:
-    emulator.settings = Settings(wrong_token=Refusal(777, "Emulated"))
-    stale = Client(emulator.url, Token(OneSecret("stale-token")), wire)
-    with pytest.raises(Refused) as refused:
-        stale.get("attached", 5)
+def test_the_token_is_read_again_on_demand(emulator: Emulator, wire: Wire) -> None:
+    secret = OneSecret("stale-token")
+    client = Client(emulator.url, Token(secret), wire)
     with pytest.raises(TokenRefused):
-        stale.suspect_token(refused.value, "attached", 5)
-    with pytest.raises(Refused) as unknown:
-        client.get("unknown", 5)
-    assert not client.suspect_token(unknown.value, "unknown", 5)  # a good token is beyond suspicion
+        client.get("attached", 5)
+    assert not client.renew_token()
+    secret.stored = TOKEN
+    assert client.renew_token()
 
 
-def test_overload_with_an_envelope_may_be_tried_again(emulator: Emulator, client: Client) -> None:
-    body = '{"data": null, "error": 901, "error_text": "slow down"}'
-    emulator.faults.set([Page(status=429, content_type="application/json", body=body)])
-    with pytest.raises(Unreachable, match="901"):
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+@pytest.mark.parametrize("error", [0, 401, 500, 901])
+def test_a_sick_altcraft_is_unreachable_whatever_its_envelope_says(
+    emulator: Emulator, client: Client, status: int, error: int
+) -> None:
+    emulator.faults.set([Refuse(error=error, error_text="slow down", status=status)])
+    with pytest.raises(Unreachable, match=str(status)) as failed:
         client.activate("attached", 5)
+    assert failed.value.refusal is not None
+    assert (failed.value.refusal.error, failed.value.refusal.error_text) == (error, "slow down")
+    assert failed.value.may_be_applied
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_applied"), [(402, False), (429, False), (440, False), (500, True), (599, True)]
+)
+def test_an_error_that_says_nothing_of_the_code_is_not_understood(
+    emulator: Emulator, client: Client, error: int, may_be_applied: bool
+) -> None:
+    emulator.faults.set([Refuse(error=error, error_text="?")])
+    with pytest.raises(NotUnderstood) as failed:
+        client.activate("attached", 5)
+    assert (failed.value.retryable, failed.value.may_be_applied) == (True, may_be_applied)
 
 
 def test_an_error_may_come_in_the_other_format(emulator: Emulator, client: Client) -> None:
@@ -204,11 +220,15 @@ def test_an_error_may_come_in_the_other_format(emulator: Emulator, client: Clien
         assert refused.value.error == 901
 
 
-def test_refusals_are_told_by_error_not_by_status(emulator: Emulator, client: Client) -> None:
-    emulator.faults.set([Refuse(error=500, error_text="Promocode duplicated")])
+@pytest.mark.parametrize("status", [200, 400, 404])
+@pytest.mark.parametrize("error", [-1, 1, 400, 404, 499, 600, 777])
+def test_a_refusal_is_known_by_its_error_and_not_by_the_status(
+    emulator: Emulator, client: Client, status: int, error: int
+) -> None:
+    emulator.faults.set([Refuse(error=error, error_text="no", status=status)])
     with pytest.raises(Refused) as refused:
         client.activate("attached", 5)
-    assert not refused.value.retryable
+    assert (refused.value.retryable, refused.value.may_be_applied) == (False, False)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from altcraft.client import Client, Timeouts
-from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable
 from altcraft.token import Token
 from altcraft.wire import Wire
 
@@ -234,23 +234,35 @@ def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(serve
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
 @pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
 def test_a_refusal_is_told_with_its_words(server: Server, rows: bytes, wire: Wire) -> None:
-    server.answer = Answer(rows + b'"error":402,"error_text":"limit"}')
+    server.answer = Answer(rows + b'"error":901,"error_text":"limit"}')
 
     with pytest.raises(Refused) as caught:
         codes(server, wire)
 
-    assert (caught.value.error, caught.value.error_text, caught.value.retryable) == (402, "limit", False)
+    assert (caught.value.error, caught.value.error_text, caught.value.retryable) == (901, "limit", False)
 
 
-def test_an_outcome_of_0_is_success_whatever_the_status(server: Server) -> None:
-    server.answer = Answer(GOOD, status=500)
+@pytest.mark.parametrize("error", [402, 429, 440, 500])
+def test_an_error_that_says_nothing_of_the_program_may_pass(server: Server, error: int) -> None:
+    server.answer = Answer(ROWS + b'"error":%d,"error_text":"limit"}' % error)
+
+    with pytest.raises(NotUnderstood) as caught:
+        codes(server)
+
+    assert (caught.value.error, caught.value.retryable) == (error, True)
+
+
+@pytest.mark.parametrize("status", [201, 400, 404])
+def test_an_outcome_of_0_is_success_whatever_the_status(server: Server, status: int) -> None:
+    server.answer = Answer(GOOD, status=status)
 
     assert codes(server) == ["A", "B"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_an_overloaded_server_is_unreachable(server: Server, status: int) -> None:
-    server.answer = Answer(b"<html>busy</html>", status=status)
+@pytest.mark.parametrize("body", [b"<html>busy</html>", GOOD])
+def test_an_overloaded_server_is_unreachable(server: Server, status: int, body: bytes) -> None:
+    server.answer = Answer(body, status=status)
 
     with pytest.raises(Unreachable):
         codes(server)

@@ -3,24 +3,22 @@
 import json
 import uuid
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.activation import Activator
-from activate.redemptions import Redemptions
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
-from altcraft.client import Client, Timeouts
-from altcraft.token import Token
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
 from local.emulator.settings import Refusal, Settings
-from tests.integration.test_activation import Context, Secret
+from tests.integration.activators import deadline, make_till
 
 DAY_MS = 24 * 3600 * 1000
+CONTEXT: Any = None  # the library of batches only passes it on
 
 
 @dataclass
@@ -31,7 +29,7 @@ class Bench:
     sqs: Any
     queue_url: str
     dead_letter_queue_url: str
-    context: Any
+    until: datetime
 
     def send(self, *orders: object) -> None:
         for order in orders:
@@ -65,7 +63,9 @@ class Bench:
 
     def work(self, event: dict[str, Any]) -> list[str]:
         """The orders whose messages come back."""
-        failed = {failure["itemIdentifier"] for failure in self.worker.work(event, self.context)["batchItemFailures"]}
+        failed = {
+            failure["itemIdentifier"] for failure in self.worker.work(event, CONTEXT, self.until)["batchItemFailures"]
+        }
         return [json.loads(record["body"])["order_id"] for record in event["Records"] if record["messageId"] in failed]
 
     def dead_letters(self) -> list[dict[str, Any]]:
@@ -92,13 +92,9 @@ def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
         sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
         for name in ("activations", "dead")
     )
-    context: Any = Context()
-    redemptions = Redemptions(table, aws.client("dynamodb"))
-    redemptions.invocation(context)
-    client = Client(emulator.url, Token(Secret()), "json", Timeouts(connect=1, read=1, total=2))
-    worker = Worker(Activator(client, redemptions), sqs, queue_url, dead_letter_queue_url)
+    worker = Worker(make_till(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
     emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
-    return Bench(worker, sqs, queue_url, dead_letter_queue_url, context)
+    return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline())
 
 
 def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulator) -> None:
@@ -129,7 +125,7 @@ def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator)
 
 def test_what_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
     emulator.programs.add(5, "loose")
-    bench.send(order("loose"), order("unknown"), order("c1", "shop/1"), order("c1", "shop/2"))
+    bench.send(order("c1", "shop/1"), order("c1", "shop/2"), order("loose"), order("unknown"))
     assert bench.work(bench.receive()) == []
     assert bench.dead_letters() == []
 
@@ -177,7 +173,7 @@ def test_a_message_that_lay_unread_for_a_day_still_has_its_day_of_tries(bench: B
 )
 def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> None:
     bench.send(body or " ")
-    assert bench.worker.work(bench.receive(), bench.context) == {"batchItemFailures": []}
+    assert bench.worker.work(bench.receive(), CONTEXT, bench.until) == {"batchItemFailures": []}
     (letter,) = bench.dead_letters()
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
 
@@ -186,13 +182,13 @@ def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
     bench.send("not json")
     event = bench.receive()
     worker = Worker(bench.worker._activator, bench.sqs, bench.queue_url, bench.queue_url + "-gone")  # noqa: SLF001
-    failures = worker.work(event, bench.context)["batchItemFailures"]
+    failures = worker.work(event, CONTEXT, bench.until)["batchItemFailures"]
     assert [failure["itemIdentifier"] for failure in failures] == [event["Records"][0]["messageId"]]
 
 
 def test_a_message_is_not_begun_without_the_time_for_it(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
-    hurried = replace(bench, context=Context(remaining_ms=10_000))
+    hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive()) == ["shop/1001"]
     assert emulator.journal.calls["activate"] == 0
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from activate.activation import MAX_TEXT, Outcome, TryAgain
 from activate.api import TELLINGS
+from activate.ledger import MEMORY
 from activate.orders import LONGEST_ORDER_ID
-from activate.redemptions import MEMORY
+from activate.redemption import MAX_TEXT, Outcome, TryAgain
 from activate.worker import PATIENCE_SECONDS
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export_batch import LONGEST_PIECE

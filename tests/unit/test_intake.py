@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from activate.activation import Redemption
 from activate.activation_queue import ActivationQueue, Unqueued
 from activate.intake import Intake
 from activate.quarantine import Quarantine
+from activate.redemption import Redemption
 from activate.sources import Sources, SourceUnavailable, UnknownSource
 from serverless.http import Problem, Request
 from serverless.secrets import SecretError

@@ -71,6 +71,6 @@ def test_given_an_address_of_altcraft_that_is_none_when_asked_to_activate_then_t
         answer = app.handler(event, context)
     finally:
         settings.cache_clear()
-        app._redemptions.cache_clear()  # noqa: SLF001 - the function's own memory of this test's settings
+        app._activator.cache_clear()  # noqa: SLF001 - the function's own memory of this test's settings
     assert answer["statusCode"] == 503
     assert "ALTCRAFT_URL must be a scheme and a host" in answer["body"]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
 
-from activate.activation import QueueReason, Reason
 from activate.intake import Result
+from activate.redemption import QueueReason, Reason
 from export_all.manifests import Manifest
 from serverless.telemetry import Metric
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, synthesise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activate.activation import Redemption
+from activate.redemption import Redemption
 from export_all.orders import Order
 from serverless.fields import InvalidField
 

@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from urllib3.util import Retry
 
 from altcraft import __version__
 from altcraft.codes import CodeState
-from altcraft.errors import TOKEN_REFUSED_ERRORS, IncoherentReply, Refused, TokenRefused, Unreachable
+from altcraft.errors import IncoherentReply, TokenRefused, Unreachable, error_reply
 from altcraft.export import Export
 from altcraft.wire import MEDIA_TYPES, Wire, decode, encode
 
@@ -35,8 +34,6 @@ MAX_MESSAGE_BYTES: Final = 1 << 20
 
 _IDLE_LIMIT_SECONDS: Final = 50
 """A connection idle for longer may be dead without our knowing: a sandbox is frozen, and load balancers drop it at 60 s."""
-
-_MADE_UP_TOKEN: Final = "not-a-token"  # noqa: S105 - its whole point is that it opens nothing
 
 # Only a connection that was never made is tried again here: after that, a lost reply may hide an applied activation.
 _RETRY: Final = Retry(
@@ -71,8 +68,6 @@ class Client:
         self._wire = wire
         self._timeouts = timeouts
         self._last_used = time.monotonic()
-        self.clock_skew = timedelta()
-        """Altcraft's clock minus ours, by the `Date` header of its newest reply (whole seconds)."""
         self._session = requests.Session()
         # Without this, each call reads the environment and .netrc, and REQUESTS_CA_BUNDLE overrides the session.
         self._session.trust_env = False
@@ -92,7 +87,7 @@ class Client:
         Raises:
             Refused: Altcraft says no; `get` tells what is true of the code.
             TokenRefused: also after the secret was read again.
-            Unreachable, IncoherentReply: it may have been applied all the same, unless `sent` is False; `get` tells.
+            NotUnderstood, Unreachable, IncoherentReply: where `may_be_applied` is true it may have been, and `get` tells.
         """
         self._call("activate", {"code": code, "loyalty_id": loyalty_id})
 
@@ -101,13 +96,17 @@ class Client:
 
         Raises:
             Refused: Altcraft knows no such code, or does not want to say.
-            TokenRefused, Unreachable, IncoherentReply: nothing was learned.
+            TokenRefused, NotUnderstood, Unreachable: nothing was learned.
+            IncoherentReply: nothing either; also where the reply is about another code.
         """
         data = self._call("get", {"code": code, "loyalty_id": loyalty_id})
         try:
-            return CodeState.from_data(data)
+            state = CodeState.from_data(data)
         except msgspec.ValidationError as error:
             raise IncoherentReply(f"Altcraft's reply to get is not what it documents: {error}") from error
+        if not state.is_of(code, loyalty_id):
+            raise IncoherentReply("Altcraft's reply to get is about another code or program")
+        return state
 
     def export_all(self, loyalty_id: int) -> Export:
         """Every code of a program, as Altcraft sends them. Asked for when it is iterated; see `Export` for what it raises."""
@@ -117,27 +116,13 @@ class Client:
             read_envelope,
         )
 
-    def suspect_token(self, refusal: Refused, code: str, loyalty_id: int) -> bool:
-        """Find out whether `refusal`, a refused `get`, may be about the token rather than about the code.
-
-        Altcraft does not document what it answers to a wrong token, so it is asked: a refusal that a made-up token earns
-        as well says nothing about the code.
+    def renew_token(self) -> bool:
+        """Read the token's secret again, because a refusal may be about the token: which error says so is not documented.
 
         Returns:
-            Whether the secret holds another token by now, so that it is worth asking anew at once.
-
-        Raises:
-            TokenRefused: a made-up token is refused in the same way.
-            Unreachable, IncoherentReply: nothing was learned.
+            Whether it holds another token by now, so that it is worth asking anew at once.
         """
-        if self._token.renew():
-            return True
-        try:
-            self._ask("get", {"code": code, "loyalty_id": loyalty_id}, _MADE_UP_TOKEN)
-        except Refused as control:
-            if control.error == refusal.error:
-                raise TokenRefused(refusal.error, refusal.error_text) from control
-        return False
+        return self._token.renew()
 
     def _call(self, name: str, fields: Mapping[str, object]) -> Any:
         """Ask with our token; once more where it is refused and the secret holds a newer one. Returns `data`."""
@@ -176,7 +161,6 @@ class Client:
                 allow_redirects=False,  # the token is in the body: it goes to the configured host and to no other
             )
         self._last_used = time.monotonic()
-        self.clock_skew = _clock_skew(response)
         if response.is_redirect:
             response.close()
             raise IncoherentReply("Altcraft answered with a redirect: set ALTCRAFT_URL to the address it really has")
@@ -187,19 +171,19 @@ def read_envelope(body: bytes, status: int, token: str) -> Any:
     """The `data` of a whole reply. The format is the reply's own: an error may come in another than was asked for.
 
     Args:
-        status: HTTP's; it matters only where the body is no envelope, and for 429.
+        status: HTTP's; 429 and 5xx say that Altcraft does not work, whatever the body.
         token: taken out of Altcraft's words, should it quote it.
 
     Raises:
-        Refused, TokenRefused: `error` is not 0.
-        Unreachable: HTTP 429, or HTTP 5xx without an envelope.
+        Refused, TokenRefused, NotUnderstood: `error` is not 0.
+        Unreachable: HTTP 429 or 5xx.
         IncoherentReply: no envelope.
     """
     try:
         envelope = decode(body, "xml" if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "json")
         error = error_number(envelope.get("error"))
     except ValueError as problem:
-        if status == requests.codes.too_many_requests or status >= requests.codes.server_error:
+        if is_sick(status):
             raise Unreachable(f"Altcraft answered HTTP {status} without saying why") from problem
         raise IncoherentReply(f"Altcraft's reply (HTTP {status}) is not its envelope: {problem}") from problem
     raise_for_error(error, envelope.get("error_text"), status, token)
@@ -219,20 +203,26 @@ def error_number(error: object) -> int:
     raise ValueError("`error` is missing or is not a whole number")
 
 
+def is_sick(status: int) -> bool:
+    """Whether an HTTP status says that Altcraft does not work, and that what was asked may be carried out all the same."""
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def raise_for_error(error: int, error_text: object, status: int, token: str) -> None:
     """Raise what an envelope's outcome means; nothing for success.
 
     Raises:
-        Refused, TokenRefused, Unreachable: as `read_envelope` says.
+        Refused, TokenRefused, NotUnderstood, Unreachable: as `read_envelope` says.
     """
-    if error == 0:
+    if error == 0 and not is_sick(status):
         return
     words = (error_text if isinstance(error_text, str) else "").replace(token, "[token]")[:500]
     # They go on into XML, HTTP and logs, which cannot carry control characters or half of a surrogate pair.
     words = "".join(character if character.isprintable() else " " for character in words)
-    if status == requests.codes.too_many_requests:
-        raise Unreachable(f"Altcraft answered HTTP 429: error {error}, {words!r}")
-    raise (TokenRefused if error in TOKEN_REFUSED_ERRORS else Refused)(error, words)
+    reply = error_reply(error, words)
+    if is_sick(status):
+        raise Unreachable(f"Altcraft answered HTTP {status}: error {error}, {words!r}", refusal=reply)
+    raise reply
 
 
 @contextmanager
@@ -251,14 +241,6 @@ def _as_unreachable(name: str) -> Iterator[None]:
 def _never_connected(error: Exception) -> bool:
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", cause), NewConnectionError)
-
-
-def _clock_skew(response: requests.Response) -> timedelta:
-    try:
-        theirs = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
-        return timedelta()
-    return theirs - datetime.now(UTC) if theirs.tzinfo else timedelta()
 
 
 def _endpoint(url: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from altcraft.errors import IncoherentReply, Refused, Unreachable
+from altcraft.errors import ErrorReply, IncoherentReply, Unreachable
 from altcraft.export_batch import Batch
 from altcraft.export_json import read_json
 from altcraft.export_xml import read_xml
@@ -68,13 +68,13 @@ class Export:
         """Read the reply.
 
         Raises:
-            Refused, TokenRefused: `error` is not 0, be it behind any number of good rows.
+            Refused, TokenRefused, NotUnderstood: `error` is not 0, be it behind any number of good rows.
             Unreachable: no reply, none any more, or an overloaded Altcraft.
             IncoherentReply: the reply breaks off, goes on behind its end, or is not what Altcraft documents.
         """
         try:
             yield from self._read(self._token.value())
-        except Refused:
+        except ErrorReply:
             if self.codes or not self._token.renew():
                 raise
         else:

@@ -19,7 +19,7 @@ from serverless.settings import SettingsError
 from serverless.telemetry import logger
 
 if TYPE_CHECKING:
-    from altcraft.errors import Refused
+    from altcraft.errors import ErrorReply
 
 Reply = dict[str, Any]
 """What API Gateway takes from a proxy integration: statusCode, headers, body, isBase64Encoded."""
@@ -174,7 +174,7 @@ class Problem(Exception):
         detail: str,
         *,
         retryable: bool = False,
-        altcraft: Refused | None = None,
+        altcraft: ErrorReply | None = None,
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> None:

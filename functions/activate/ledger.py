@@ -1,0 +1,277 @@
+"""Which order used which code: one DynamoDB item for each program and code, written by compare-and-swap.
+
+A code is `claimed` while a run is at work, until `claimed_until` at the latest; then `redeemed`, an order holds it, or
+`released`, nobody does. A claim that has run out is that of a run which was killed, and which may have activated the code.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from activate.redemption import Outcome, Redemption, TryAgain
+
+MEMORY: Final = timedelta(days=400)
+"""How long an item is remembered: a shop may deliver an order's webhook again, or a customer reuse a code, a year on."""
+
+CLOCKS_APART: Final = timedelta(seconds=3)
+"""How far two moments of one event may differ: clocks of two sandboxes, or ours and Altcraft's, which has whole seconds."""
+
+MAX_TRIES: Final = 100
+"""Unsettled orders of one code that an item remembers: thousands may use a universal code while Altcraft is sick."""
+
+_CONTROLS: Final = 3
+"""Control codes to choose from: one may have been deleted in Altcraft."""
+
+_PAGE_ITEMS: Final = 100
+_PAGES: Final = 5
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class State(StrEnum):
+    """Who has the code."""
+
+    CLAIMED = "claimed"
+    REDEEMED = "redeemed"
+    RELEASED = "released"
+
+
+class Try(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An order's tries that may have been applied without a reply. Callers without an order share one: none comes back."""
+
+    since: _Moment
+    """When the first of them began."""
+    order_id: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of the table, attribute by attribute. Moments are ISO 8601 in UTC, by Lambda's clock."""
+
+    loyalty_id: int
+    code: str
+    state: State
+    order_id: str | None = None
+    """The order that claims or holds the code, or did; None for a caller who gave none."""
+    claim_id: str
+    """The run that wrote the item; for a caller without an order, what stands for one."""
+    claimed_at: _Moment
+    claimed_until: _Moment
+    """When Lambda has ended that run for certain."""
+    tries: tuple[Try, ...] = ()
+    """What is not settled."""
+    known_at: _Moment | None = None
+    """When Altcraft last answered error 0 for this code, so that it can serve as a control code; None for never."""
+    redeemed_at: _Moment | None = None
+    last_outcome: str | None = None
+    """How the last run ended: an outcome, or the reason why there was none."""
+    expiration: int
+    """Epoch seconds after which the item counts as gone. It is checked on reading: DynamoDB deletes it days later."""
+
+    @property
+    def tried_since(self) -> datetime | None:
+        """When the first try of this entry's order began that may have been applied; None where none may have been."""
+        if self.order_id is None:
+            return None
+        return next((one.since for one in self.tries if one.order_id == self.order_id), None)
+
+    @property
+    def unsettled(self) -> tuple[Try, ...]:
+        """`tries`, with this entry's own run among them."""
+        if any(one.order_id == self.order_id for one in self.tries):
+            return self.tries
+        return (*self.tries, Try(self.claimed_at, self.order_id))
+
+    @property
+    def activated_at(self) -> datetime | None:
+        """When Altcraft activated the code, by our clock; None where a slow or a lost reply leaves that open."""
+        prompt = self.redeemed_at and not self.tries and self.redeemed_at - self.claimed_at <= CLOCKS_APART
+        return self.redeemed_at if prompt else None
+
+
+class Ledger:
+    """The table, for the life of a sandbox.
+
+    Every method raises `TryAgain` where the table does not answer, holds an item that cannot be read, or has given the code
+    to another run.
+    """
+
+    def __init__(self, table: str, dynamodb: Any, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """`dynamodb`: botocore's client."""
+        self._table = table
+        self._dynamodb = dynamodb
+        self._now = now
+
+    def claim(self, redemption: Redemption, until: datetime) -> Entry:
+        """Claim a code for a run that ends at `until`; or, where an order holds the code, return that order's entry."""
+        now = self._now()
+        claim = Entry(
+            loyalty_id=redemption.loyalty_id,
+            code=redemption.code,
+            state=State.CLAIMED,
+            order_id=redemption.order_id,
+            claim_id=uuid.uuid4().hex,
+            claimed_at=now,
+            claimed_until=until + CLOCKS_APART,
+            expiration=int((now + MEMORY).timestamp()),
+        )
+        found = self._swap(None, claim)
+        if found is None:
+            return claim
+        if found.expiration > now.timestamp():
+            if found.state is State.REDEEMED:
+                return found
+            if found.state is State.CLAIMED and found.claimed_until > now:
+                raise _in_progress()
+            tries = found.unsettled if found.state is State.CLAIMED else found.tries
+            claim = msgspec.structs.replace(
+                claim, tries=tries, known_at=found.known_at, last_outcome=found.last_outcome
+            )
+        if self._swap(found, claim) is not None:
+            raise _in_progress()
+        return claim
+
+    def redeem(self, claim: Entry, tries: tuple[Try, ...]) -> None:
+        """Note that the claim's order holds the code; with `tries` it may have done so for a while."""
+        now = self._now()
+        self._end(
+            claim, state=State.REDEEMED, last_outcome=Outcome.ACTIVATED, tries=tries, known_at=now, redeemed_at=now
+        )
+
+    def release(self, claim: Entry, ending: str, tries: tuple[Try, ...], *, exists: bool) -> None:
+        """Note that nobody holds the code.
+
+        Args:
+            claim: as `claim` gave it.
+            ending: the outcome, or the reason why there is none.
+            tries: what is still unsettled.
+            exists: Altcraft answered error 0 for the code.
+        """
+        known_at = self._now() if exists else claim.known_at
+        self._end(claim, state=State.RELEASED, last_outcome=ending, tries=tries, known_at=known_at)
+
+    def controls(self, redemption: Redemption) -> list[Entry]:
+        """Other codes of the program that Altcraft is known to have, the newest knowledge first; at most three."""
+        known = {entry.code: entry for entry in islice(self._known(redemption), _PAGE_ITEMS)}
+        newest = sorted(known.values(), key=lambda entry: entry.known_at or entry.claimed_at, reverse=True)
+        # Those first by which Altcraft's clock can be read, too.
+        return sorted(newest, key=lambda entry: entry.activated_at is None)[:_CONTROLS]
+
+    def _known(self, redemption: Redemption) -> Iterator[Entry]:
+        """The known codes that follow this one in the table, then those from its beginning."""
+        here = {"loyalty_id": {"N": str(redemption.loyalty_id)}, "code": {"S": redemption.code}}
+        for start in (here, None):
+            for _ in range(_PAGES):
+                page = self._query(here["loyalty_id"], start)
+                for item in page["Items"]:
+                    with suppress(msgspec.ValidationError):  # edited into nonsense: there are others
+                        if item["code"] != here["code"]:
+                            yield _entry(item)
+                start = page.get("LastEvaluatedKey")
+                if not start:
+                    break
+
+    def _query(self, loyalty_id: Mapping[str, str], start: Mapping[str, Any] | None) -> Any:
+        try:
+            return self._dynamodb.query(
+                TableName=self._table,
+                KeyConditionExpression="loyalty_id = :loyalty_id",
+                FilterExpression="attribute_exists(known_at)",
+                ExpressionAttributeValues={":loyalty_id": loyalty_id},
+                Limit=_PAGE_ITEMS,
+                **({"ExclusiveStartKey": start} if start else {}),
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise self._unavailable(error) from error
+
+    def _end(self, claim: Entry, **changes: Any) -> None:
+        if self._swap(claim, msgspec.structs.replace(claim, **changes)) is not None:
+            raise _in_progress()
+
+    def _swap(self, seen: Entry | None, entry: Entry) -> Entry | None:
+        """Write an item if the table still holds what was seen of it, or none; otherwise return the one that is there."""
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(code)"}
+        if seen is not None:
+            condition = {
+                "ConditionExpression": "attribute_not_exists(code) OR (claim_id = :claim_id AND #state = :state)",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":claim_id": {"S": seen.claim_id}, ":state": {"S": seen.state.value}},
+            }
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table, Item=_item(entry), ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition
+            )
+        except (ClientError, BotoCoreError) as error:
+            response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
+            if "Item" not in response:
+                raise self._unavailable(error) from error
+            found = self._read(response["Item"])
+        else:
+            return None
+        # The reply to a write can be lost; botocore then writes again, and finds its own.
+        return None if (found.claim_id, found.state) == (entry.claim_id, entry.state) else found
+
+    def _read(self, item: Mapping[str, Any]) -> Entry:
+        try:
+            return _entry(item)
+        except msgspec.ValidationError as error:
+            key = {name: _plain(item[name]) for name in ("loyalty_id", "code")}
+            raise TryAgain(
+                "table_unavailable",
+                f"the table {self._table} holds an item that cannot be read ({error}): correct or delete it; its key is {key}",
+            ) from error
+
+    def _unavailable(self, error: ClientError | BotoCoreError) -> TryAgain:
+        cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        return TryAgain("table_unavailable", f"the table {self._table} does not answer ({cause})")
+
+
+def _in_progress() -> TryAgain:
+    return TryAgain("in_progress", "this code is being activated just now")
+
+
+def _item(entry: Entry) -> dict[str, Any]:
+    item: dict[str, Any] = _typed(msgspec.to_builtins(entry))["M"]
+    return item
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    """Read an item.
+
+    Raises:
+        msgspec.ValidationError: it is none of ours, or a person has edited it. The message names the attribute.
+    """
+    return msgspec.convert(_plain({"M": item}), Entry)
+
+
+def _typed(value: Any) -> dict[str, Any]:
+    """A value as DynamoDB's API writes it: `{"S": "text"}`."""
+    match value:
+        case dict():
+            return {"M": {name: _typed(member) for name, member in value.items()}}
+        case list() | tuple():
+            return {"L": [_typed(member) for member in value]}
+        case int():
+            return {"N": str(value)}
+    return {"S": value}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    """The value that DynamoDB's API writes so."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return {name: _plain(member) for name, member in content.items()}
+        case "L":
+            return [_plain(member) for member in content]
+        case "N" if content.isdecimal():
+            return int(content)
+    return content

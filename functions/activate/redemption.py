@@ -1,0 +1,119 @@
+"""What an activation is about and how it can end: the words that the ledger, the outcome logic and the entry points share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from altcraft.errors import ErrorReply
+from serverless.fields import InvalidField, loyalty_id, refuse_unknown, whole
+
+MAX_TEXT: Final = 255
+"""Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
+
+
+@dataclass(frozen=True)
+class Redemption:
+    """A promo code that an order used. Without an order the request is always a new one."""
+
+    code: str
+    loyalty_id: int
+    order_id: str | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Redemption:
+        """Read `{"code", "loyalty_id", "order_id"?}`; numbers may be text, as they are in XML.
+
+        Raises:
+            InvalidField: names the field that is missing, wrong or unknown.
+        """
+        refuse_unknown(fields, {"code", "loyalty_id", "order_id"})
+        order_id = fields.get("order_id")
+        return cls(
+            code=_text("code", fields.get("code"), "Code-1"),
+            loyalty_id=loyalty_id("loyalty_id", fields.get("loyalty_id")),
+            order_id=None if order_id is None else _order_id(order_id),
+        )
+
+
+def _text(field: str, value: object, example: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidField(field, f'is required, as text, such as "{example}"')
+    if len(value) > MAX_TEXT:
+        raise InvalidField(field, f"has {len(value)} characters; {MAX_TEXT} is the most")
+    if not value.isprintable():
+        raise InvalidField(field, "holds a control or invisible character; send the plain text")
+    return value
+
+
+def _order_id(value: object) -> str:
+    value = whole(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or leave it out')
+    return _text("order_id", value, "1001")
+
+
+class Outcome(StrEnum):
+    """How an activation ended, known for certain."""
+
+    ACTIVATED = "activated"
+    ALREADY_ACTIVATED = "already_activated"
+    NOT_ATTACHED = "not_attached"
+    EXPIRED = "expired"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome, and Altcraft's own words where it refused.
+
+    `double_redemption`: the ledger has the code for another order, which is `first_order`; None where that one gave no id.
+    """
+
+    outcome: Outcome
+    refusal: ErrorReply | None = None
+    double_redemption: bool = False
+    first_order: str | None = None
+
+
+Reason = Literal[
+    "token_refused",
+    "token_unreadable",
+    "altcraft_unreachable",
+    "altcraft_failing",
+    "altcraft_incoherent",
+    "refused",
+    "unconfirmed",
+    "unsettled",
+    "in_progress",
+    "table_unavailable",
+]
+"""Why an activation has no outcome yet. The API answers it, a metric counts it, the ledger and a dead letter keep it."""
+
+QueueReason = Literal["out_of_time", "altcraft_down"]
+"""Why the queue's worker did not even ask."""
+
+
+class TryAgain(Exception):
+    """The activation has no outcome yet; the same request is safe and may succeed later.
+
+    `altcraft_down` says that Altcraft did not work, so that the next request would fare no better; `refusal` holds its words,
+    where it spoke.
+    """
+
+    def __init__(
+        self,
+        reason: Reason | QueueReason,
+        message: str,
+        *,
+        altcraft_down: bool = False,
+        refusal: ErrorReply | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.altcraft_down = altcraft_down
+        self.refusal = refusal
