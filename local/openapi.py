@@ -359,6 +359,7 @@ SCHEMAS: Final[Json] = {
             "code": {"type": "string"},
             "loyalty_id": {"type": "integer"},
             "outcome": {"enum": [outcome.value for outcome in TELLINGS]},
+            "reason": {"description": "Why there is no outcome yet.", "enum": list(get_args(Reason))},
         },
     },
 }

@@ -34,6 +34,10 @@ LARGEST_SKEW: Final = timedelta(hours=26)
 """No wrong clock and no missing time zone moves a time further than this."""
 
 
+SMALLEST_SKEW: Final = timedelta(minutes=15)
+"""Wrong zones and clocks are off by more, as a rule. A time that lies between a try and now, closer together, is no chance."""
+
+
 class PromoCodes(Protocol):
     """What an activation needs of Altcraft; `altcraft.client.Client` is one."""
 
@@ -233,9 +237,10 @@ class _Run:
         activated = activated if zoned else activated.replace(tzinfo=UTC)
         if activated < since - LARGEST_SKEW:
             return False
-        if zoned and since - CLOCKS_APART <= activated <= self.now() + CLOCKS_APART:
+        now = self.now()
+        if zoned and since - CLOCKS_APART <= activated <= now + CLOCKS_APART and now - since <= SMALLEST_SKEW:
             return True
-        # Before the try, or in the future: it was somebody else, or Altcraft's clock is not ours.
+        # It was somebody else, or Altcraft's clock is not ours.
         skew = self._skew(zoned=zoned)
         return None if skew is None else activated - skew >= since - CLOCKS_APART
 

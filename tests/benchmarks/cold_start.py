@@ -67,7 +67,7 @@ class Door:
 
 
 WEBHOOK = "from activate import app; app._intake()"
-ACTIVATE = "from activate import app; app._only_activator()"
+ACTIVATE = "from activate import app; app._activator()"
 EXPORT = "from export_all import app; app._exporter()"
 
 DOORS = (
@@ -89,6 +89,7 @@ DOORS = (
         Start(ACTIVATE),
         Start(f"{LOGGER}; {REQUESTS}; {clients('dynamodb')}"),
         Start(usual("dynamodb"), ""),
+        (0.38, 1.2),
     ),
     Door(
         "export_all: run",
@@ -112,10 +113,10 @@ LIBRARIES = {
     "one SQS client (boto3)": "import boto3; boto3.client('sqs')",
     "one S3 client (botocore)": clients("s3"),
     "Powertools Batch": "from aws_lambda_powertools.utilities.batch import BatchProcessor",
-    "Powertools Idempotency": "from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer",
     "Powertools Parameters (not ours)": "from aws_lambda_powertools.utilities import parameters",
 }
 FOREIGN = {
+    "Powertools Idempotency (not ours)": "from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer",
     "pydantic (not ours)": "import pydantic",
     "Powertools Tracer (not ours)": "from aws_lambda_powertools import Tracer; Tracer(service='x')",
 }

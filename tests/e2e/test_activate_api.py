@@ -22,6 +22,13 @@ def fresh_code() -> str:
     return f"Code-{uuid.uuid4()}"
 
 
+def know_another(api: Api, altcraft: Emulator, loyalty_id: int = 5) -> None:
+    """Have the ledger know a code of the program that Altcraft still has."""
+    code = fresh_code()
+    altcraft.programs.add(loyalty_id, code, attached=True)
+    assert api.post(PATH, {"code": code, "loyalty_id": loyalty_id}).status_code == 200
+
+
 def test_a_code_is_activated(api: Api, altcraft: Emulator) -> None:
     code = fresh_code()
     altcraft.programs.add(5, code, attached=True)
@@ -44,11 +51,13 @@ def test_xml_is_spoken_both_ways(api: Api, altcraft: Emulator, media_type: str) 
 
 
 def test_problems_are_told_in_xml_to_who_asks_for_it(api: Api, altcraft: Emulator) -> None:
-    response = api.post(PATH, {"code": fresh_code(), "loyalty_id": 5}, Accept="application/xml")
-    assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+xml")
+    code = fresh_code()
+    altcraft.programs.add(5, code)
+    response = api.post(PATH, {"code": code, "loyalty_id": 5}, Accept="application/xml")
+    assert (response.status_code, response.headers["Content-Type"]) == (422, "application/problem+xml")
     members = xmltodict.parse(response.content)["problem"]
     assert members["@xmlns"] == "urn:ietf:rfc:7807"
-    assert members["status"] == "404"
+    assert members["status"] == "422"
     assert members["altcraft"]["error_text"].startswith("Emulated")
 
 
@@ -67,6 +76,7 @@ def test_each_outcome_has_its_status(
     code = fresh_code()
     if state is not None:
         altcraft.programs.add(5, code, **state)  # type: ignore[arg-type]  # a table of keyword arguments
+    know_another(api, altcraft)
     members = problem(api.post(PATH, {"code": code, "loyalty_id": 5, "order_id": "1001"}), status)
     assert members["type"] == f"urn:altcraft-promocodes:problem:{outcome}"
     assert members["outcome"] == outcome
@@ -74,13 +84,26 @@ def test_each_outcome_has_its_status(
     assert members["retryable"] is False
 
 
-def test_a_refusal_without_an_explanation_is_rejected(api: Api, altcraft: Emulator) -> None:
+@pytest.mark.parametrize(("error", "reason"), [(402, "altcraft_failing"), (777, "refused"), (500, "unsettled")])
+def test_a_refusal_without_an_explanation_is_no_outcome(api: Api, altcraft: Emulator, error: int, reason: str) -> None:
     code = fresh_code()
     altcraft.programs.add(5, code, attached=True)
-    altcraft.faults.set([Refuse(endpoints=frozenset({"activate"}), error=402, error_text="Tariff limit reached")])
-    members = problem(api.post(PATH, {"code": code, "loyalty_id": 5}), 422)
-    assert members["outcome"] == "rejected"
-    assert members["altcraft"] == {"error": 402, "error_text": "Tariff limit reached"}
+    altcraft.faults.set([Refuse(endpoints=frozenset({"activate"}), error=error, error_text="Tariff limit reached")])
+    request = {"code": code, "loyalty_id": 5, "order_id": "1001"}
+    response = api.post(PATH, request)
+    members = problem(response, 503)
+    assert (members["reason"], members["retryable"]) == (reason, True)
+    assert members["altcraft"] == {"error": error, "error_text": "Tariff limit reached"}
+    assert int(response.headers["Retry-After"]) > 0
+    assert api.post(PATH, request).status_code == 200
+
+
+def test_an_unknown_code_of_a_program_of_which_nothing_is_known_is_no_outcome(api: Api, altcraft: Emulator) -> None:
+    program = uuid.uuid4().int % 10**9
+    members = problem(api.post(PATH, {"code": "unknown", "loyalty_id": program}), 503)
+    assert members["reason"] == "unconfirmed"
+    know_another(api, altcraft, program)
+    assert problem(api.post(PATH, {"code": "unknown", "loyalty_id": program}), 404)["outcome"] == "not_found"
 
 
 def test_the_same_order_again_is_answered_again_and_another_order_is_not(api: Api, altcraft: Emulator) -> None:
@@ -139,7 +162,10 @@ def test_a_refused_token_is_503_and_is_not_told(api: Api, stack: Stack, altcraft
     altcraft.settings = Settings(tokens=frozenset({rotated}), wrong_token=wrong)
     response = api.post(PATH, {"code": code, "loyalty_id": 5, "order_id": "1001"})
     members = problem(response, 503)
-    assert members["type"].endswith(":token_refused")
+    # An undocumented refusal of everything is no more than that.
+    documented = error in {401, 403}
+    assert (members["reason"] == "token_refused") is documented
+    assert documented or members["reason"] in {"altcraft_failing", "unconfirmed"}
     assert members["altcraft"]["error"] == error
     assert "local-altcraft-token" not in response.text
     secrets = stack.aws.client("secretsmanager")

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,7 @@ class Asked:
 
 
 def of_code(code: str, **more: object) -> dict[str, object]:
+    """A request about a code in the state that its name says; `ask` makes it one that no other request has been about."""
     return {"code": code, "loyalty_id": 5, **more}
 
 
@@ -57,8 +59,14 @@ def under_way(stack: Stack, send: Send) -> dict[str, str]:
     """Have another request wait for Altcraft's answer."""
     altcraft = stack.emulator
     assert altcraft is not None
-    threading.Thread(target=send, args=("/promocodes/activate", of_code("GOOD-1", order_id="1"))).start()
+    threading.Thread(target=send, args=("/promocodes/activate", of_code("GOOD", order_id="1"))).start()
     wait_until(lambda: altcraft.journal.at_once)
+    return {}
+
+
+def another_is_known(_: Stack, send: Send) -> dict[str, str]:
+    """Have the ledger know a code of the program."""
+    assert send("/promocodes/activate", of_code("GOOD")).status_code == 200
     return {}
 
 
@@ -72,29 +80,31 @@ XML = {"Content-Type": "application/xml"}
 DOWN = [Page(calls=None, status=503)]
 
 GIVEN: dict[tuple[str, int, str], Asked] = {
-    (ACTIVATE, 200, ""): Asked(of_code("GOOD-1")),
+    (ACTIVATE, 200, ""): Asked(of_code("GOOD")),
     (ACTIVATE, 400, "invalid_field"): Asked({"code": "GOOD-1"}),
     (ACTIVATE, 400, "malformed_body"): Asked("<xml>", headers=XML),
-    (ACTIVATE, 403, "api_key_required"): Asked(of_code("GOOD-1"), key=False),
-    (ACTIVATE, 404, "not_found"): Asked(of_code("nobody's")),
-    (ACTIVATE, 409, "already_activated"): Asked(of_code("USED-1")),
-    (ACTIVATE, 410, "expired"): Asked(of_code("OLD-1")),
+    (ACTIVATE, 403, "api_key_required"): Asked(of_code("GOOD"), key=False),
+    (ACTIVATE, 404, "not_found"): Asked(of_code("nobody's"), before=another_is_known),
+    (ACTIVATE, 409, "already_activated"): Asked(of_code("USED")),
+    (ACTIVATE, 410, "expired"): Asked(of_code("OLD")),
     (ACTIVATE, 413, "too_large"): Asked("x" * 5_000_000),
     (ACTIVATE, 415, "unsupported_media_type"): Asked("code=GOOD-1", headers={"Content-Type": "text/plain"}),
-    (ACTIVATE, 422, "not_attached"): Asked(of_code("FREE-1")),
-    (ACTIVATE, 422, "rejected"): Asked(
-        of_code("GOOD-1"), faults=[Refuse(endpoints=frozenset({"activate"}), error=777, error_text="no")]
+    (ACTIVATE, 422, "not_attached"): Asked(of_code("FREE")),
+    (ACTIVATE, 503, "refused"): Asked(
+        of_code("GOOD"), faults=[Refuse(endpoints=frozenset({"activate"}), error=777, error_text="no")]
     ),
-    (ACTIVATE, 503, "altcraft_unreachable"): Asked(of_code("GOOD-1"), faults=DOWN),
-    (ACTIVATE, 503, "altcraft_incoherent"): Asked(of_code("GOOD-1"), faults=[Page(calls=None, status=200)]),
-    (ACTIVATE, 503, "unsettled"): Asked(of_code("GOOD-1"), faults=[Drop(endpoints=frozenset({"activate"}))]),
-    (ACTIVATE, 503, "token_refused"): Asked(of_code("GOOD-1"), settings=Settings(tokens=frozenset({"another"}))),
+    (ACTIVATE, 503, "altcraft_failing"): Asked(of_code("GOOD"), faults=[Refuse(calls=None, error=402, error_text="")]),
+    (ACTIVATE, 503, "unconfirmed"): Asked(of_code("nobody's", loyalty_id=7)),
+    (ACTIVATE, 503, "altcraft_unreachable"): Asked(of_code("GOOD"), faults=DOWN),
+    (ACTIVATE, 503, "altcraft_incoherent"): Asked(of_code("GOOD"), faults=[Page(calls=None, status=200)]),
+    (ACTIVATE, 503, "unsettled"): Asked(of_code("GOOD"), faults=[Drop(endpoints=frozenset({"activate"}))]),
+    (ACTIVATE, 503, "token_refused"): Asked(of_code("GOOD"), settings=Settings(tokens=frozenset({"another"}))),
     (ACTIVATE, 503, "in_progress"): Asked(
-        of_code("GOOD-1", order_id="1"), faults=[Delay(seconds=6, endpoints=frozenset({"activate"}))], before=under_way
+        of_code("GOOD", order_id="1"), faults=[Delay(seconds=6, endpoints=frozenset({"activate"}))], before=under_way
     ),
-    (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD-1"), stack="poor"),
-    (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD-1", order_id="1"), stack="poor"),
-    (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD-1"), stack="unset"),
+    (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
+    (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
+    (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
     (EXPORT, 202, ""): Asked({"loyalty_id": 5}),
     (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
     (EXPORT, 400, "malformed_body"): Asked("[]"),
@@ -145,12 +155,13 @@ def described() -> Iterator[tuple[str, int, str]]:
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack]]:
-    """A stack that is well; one that lost its token, table and bucket; one that was never told where Altcraft is."""
+    """A stack that is well, and three that lack a token; a table and a bucket; the address of Altcraft."""
     log = os.open(tmp_path_factory.mktemp("openapi") / "functions.log", os.O_CREAT | os.O_WRONLY)
     well = Options(sources=json.dumps(SOURCES), log=log, sandboxes=2)
     options = {
         "well": well,
-        "poor": replace(well, altcraft_token='{"no": "token"}'),
+        "poor": well,
+        "tokenless": replace(well, altcraft_token='{"no": "token"}'),
         "unset": replace(well, parameters={"AltcraftUrl": ""}),
     }
     with ExitStack() as running:
@@ -168,24 +179,30 @@ def ask(stack: Stack, route: str, asked: Asked) -> requests.Response:
     altcraft.faults.set([])
     altcraft.settings = Settings()
     altcraft.programs.clear()
-    altcraft.programs.add(5, "GOOD-1", attached=True)
-    altcraft.programs.add(5, "USED-1", attached=True, activated=True)
-    altcraft.programs.add(5, "OLD-1", attached=True, expire_date=datetime(2024, 12, 31, tzinfo=UTC))
-    altcraft.programs.add(5, "FREE-1")
+    mark = uuid.uuid4().hex
+    altcraft.programs.add(5, f"GOOD-{mark}", attached=True)
+    altcraft.programs.add(5, f"USED-{mark}", attached=True, activated=True)
+    altcraft.programs.add(5, f"OLD-{mark}", attached=True, expire_date=datetime(2024, 12, 31, tzinfo=UTC))
+    altcraft.programs.add(5, f"FREE-{mark}")
     altcraft.settings = asked.settings
     altcraft.faults.set(asked.faults)
     method, path = route.split(" ")
     headers = {"Content-Type": "application/json"} | ({"x-api-key": stack.ready.api_key} if asked.key else {})
 
+    def written(body: object) -> str | None:
+        if isinstance(body, dict) and "code" in body:
+            body = body | {"code": f"{body['code']}-{mark}"}
+        return body if isinstance(body, str | None) else json.dumps(body)
+
     def send(path: str, body: object) -> requests.Response:
-        return requests.post(stack.ready.api_url + path, json=body, headers=headers, timeout=30)
+        return requests.post(stack.ready.api_url + path, data=written(body), headers=headers, timeout=30)
 
     variables = asked.path | (asked.before(stack, send) if asked.before else {})
     return requests.request(
         method,
         stack.ready.api_url + path.format_map(variables),
         params=asked.query,
-        data=asked.body if isinstance(asked.body, str | None) else json.dumps(asked.body),
+        data=written(asked.body),
         headers=headers | asked.headers,
         timeout=30,
     )

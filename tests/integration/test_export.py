@@ -151,9 +151,11 @@ def test_an_empty_program_is_an_empty_object(
 
 
 FAULTS: dict[str, tuple[AnyFault, str, bool]] = {
-    "refused at once": (Refuse(error=440, error_text="no"), "refused", False),
+    "refused at once": (Refuse(error=901, error_text="no"), "refused", False),
+    "failing at once": (Refuse(error=440, error_text="no"), "altcraft_failing", True),
     "token refused": (Refuse(error=401, error_text="API token required", calls=None), "token_refused", True),
-    "refused behind the rows": (Late(rows=900, error=402, error_text="Tariff limit reached"), "refused", False),
+    "refused after the rows": (Late(rows=900, error=901, error_text="no"), "refused", False),
+    "failing after the rows": (Late(rows=900, error=500, error_text="no"), "altcraft_failing", True),
     "cut off": (Cut(after=30_000), "incoherent_reply", True),
     "no reply": (Drop(), "altcraft_unreachable", True),
     "a page": (Page(status=200), "incoherent_reply", True),

@@ -10,16 +10,17 @@ from tests.benchmarks.cold_start import ACTIVATE, ENVIRONMENT, EXPORT, WEBHOOK
 
 STATUS = "from export_all import app; app._manifests()"
 
-# door → what makes it ready, and libraries that are there and must not be loaded. Powertools Idempotency brings boto3.
+# entry point → what makes it ready, and libraries that are there and must not be loaded
 DOORS = {
     "webhook": (WEBHOOK, ("boto3", "requests", "xmltodict", "msgspec", "isal", "pyarrow")),
-    "activate": (ACTIVATE, ("xmltodict", "isal", "pyarrow")),
+    "activate": (ACTIVATE, ("boto3", "xmltodict", "isal", "pyarrow")),
     "export": (EXPORT, ("boto3", "xmltodict", "pyarrow")),
     "export status": (STATUS, ("boto3", "requests", "xmltodict", "msgspec", "isal", "pyarrow")),
 }
 NOWHERE = (
     "pydantic",
     "aws_xray_sdk",
+    "aws_lambda_powertools.utilities.idempotency",
     "aws_lambda_powertools.utilities.parameters",
     "aws_lambda_powertools.event_handler",
 )

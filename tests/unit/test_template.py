@@ -229,7 +229,10 @@ def test_given_the_bucket_then_it_is_private_and_cleans_up_after_itself(paramete
 def test_given_the_table_then_it_forgets_by_itself_and_can_be_restored() -> None:
     table = synthesise(LEAST).of("AWS::DynamoDB::Table")["RedemptionsTable"]
 
-    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert table["KeySchema"] == [
+        {"AttributeName": "loyalty_id", "KeyType": "HASH"},
+        {"AttributeName": "code", "KeyType": "RANGE"},
+    ]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
 

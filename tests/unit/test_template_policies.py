@@ -24,10 +24,8 @@ ACTIVATE_MAY = [
     ("sqs:DeleteMessage", "arn:ActivationQueue"),
     ("sqs:ChangeMessageVisibility", "arn:ActivationQueue"),
     ("sqs:GetQueueAttributes", "arn:ActivationQueue"),
-    ("dynamodb:GetItem", "arn:RedemptionsTable"),
     ("dynamodb:PutItem", "arn:RedemptionsTable"),
-    ("dynamodb:UpdateItem", "arn:RedemptionsTable"),
-    ("dynamodb:DeleteItem", "arn:RedemptionsTable"),
+    ("dynamodb:Query", "arn:RedemptionsTable"),
     ("s3:PutObject", "arn:ExportBucket/{prefix}quarantine/eu-shop/order.json"),
 ]
 
@@ -44,7 +42,8 @@ ACTIVATE_MAY_NOT = [
     ("sqs:ReceiveMessage", "arn:DeadLetterQueue"),
     ("sqs:PurgeQueue", "arn:ActivationQueue"),
     ("dynamodb:Scan", "arn:RedemptionsTable"),
-    ("dynamodb:GetItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/another"),
+    ("dynamodb:DeleteItem", "arn:RedemptionsTable"),
+    ("dynamodb:PutItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/another"),
     ("lambda:InvokeFunction", "arn:ExportAllFunction"),
     ("logs:PutLogEvents", "arn:ExportAllLogs"),
 ]

@@ -1,0 +1,168 @@
+"""A world for the ledger and the outcome logic: an Altcraft, a table, people and a clock, each of them simple and exact."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from altcraft.codes import CodeState
+from altcraft.errors import Refused, TokenRefused, error_reply
+
+PROGRAM = 5
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+Times = Literal["zoned", "no_zone", "empty"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is true of a code. `activated_by` is an order, a caller without one, or a person."""
+
+    exists: bool = True
+    attached: bool = True
+    expired: bool = False
+    activated_at: datetime | None = None
+    activated_by: object = None
+
+
+@dataclass
+class World:
+    """Altcraft as it truly is, and the time.
+
+    Args:
+        skew: Altcraft's clock minus ours.
+        times: how it writes a time.
+        idempotent: activating what is activated succeeds, rather than being refused.
+    """
+
+    skew: timedelta = timedelta()
+    times: Times = "zoned"
+    idempotent: bool = False
+    now: datetime = BEGINNING
+    codes: dict[str, Code] = field(default_factory=dict)
+    history: list[tuple[datetime, str, Code]] = field(default_factory=list)
+    """Each change of a code."""
+    activations: list[tuple[datetime, str, object]] = field(default_factory=list)
+    """Each activation that was carried out: when, of which code, by whom."""
+    repeated: list[str] = field(default_factory=list)
+    """Codes that were activated anew although one of our requests had activated them."""
+    token_is_good: bool = True
+    sick_calls: int = 0
+    """So many calls more are refused by an error that nobody knows."""
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def change(self, name: str, **changes: Any) -> None:
+        self.codes[name] = replace(self.codes.get(name, Code()), **changes)
+        self.history.append((self.now, name, self.codes[name]))
+
+    def seen_since(self, moment: datetime, name: str) -> list[Code]:
+        """What a code has been from a moment on."""
+        before = [code for when, changed, code in self.history if changed == name and when <= moment]
+        after = [code for when, changed, code in self.history if changed == name and when > moment]
+        return [before[-1] if before else Code(exists=False), *after]
+
+    # --- what Altcraft is asked ---------------------------------------------------------------------------------------
+
+    def activate(self, name: str, by: object) -> None:
+        self._answer()
+        code = self.codes.get(name, Code(exists=False))
+        if not code.exists or not code.attached or code.expired or (code.activated_at and not self.idempotent):
+            raise Refused(7, "no")
+        if code.activated_at and code.activated_by != "a person":
+            self.repeated.append(name)
+        self.activations.append((self.now, name, by))
+        if not code.activated_at:
+            self.change(name, activated_at=self.now, activated_by=by)
+
+    def get(self, name: str) -> CodeState:
+        self._answer()
+        code = self.codes.get(name, Code(exists=False))
+        if not code.exists:
+            raise Refused(8, "no")
+        return CodeState(
+            is_attached=code.attached,
+            is_activated=code.activated_at is not None,
+            is_expired=code.expired,
+            code=name,
+            loyalty_id=PROGRAM,
+            activated=self._written(code.activated_at),
+        )
+
+    def _answer(self) -> None:
+        self.pass_time(0.05)
+        if self.sick_calls:
+            self.sick_calls -= 1
+            raise Refused(9, "?")
+        if not self.token_is_good:
+            raise error_reply(401, "token")
+
+    def _written(self, moment: datetime | None) -> str:
+        if moment is None or self.times == "empty":
+            return ""
+        stamp = (moment + self.skew).replace(microsecond=0)
+        return stamp.isoformat() if self.times == "zoned" else stamp.replace(tzinfo=None).isoformat()
+
+
+class Table:
+    """A DynamoDB table, as far as the ledger uses one."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+
+    def put_item(self, *, Item: dict[str, Any], **request: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        name = Item["code"]["S"]
+        there = self.items.get(name)
+        seen: Mapping[str, Any] | None = request.get("ExpressionAttributeValues")
+        if there is not None and (seen is None or (there["claim_id"], there["state"]) != tuple(seen.values())):
+            error = {"Error": {"Code": "ConditionalCheckFailedException", "Message": ""}, "Item": copy.deepcopy(there)}
+            raise ClientError(error, "PutItem")  # type: ignore[arg-type]  # the item is in none of its types
+        self.items[name] = copy.deepcopy(Item)
+        return {}
+
+    def query(self, **request: Any) -> dict[str, Any]:
+        after = request["ExclusiveStartKey"]["code"]["S"] if "ExclusiveStartKey" in request else ""
+        names = [name for name in sorted(self.items) if name > after and "known_at" in self.items[name]]
+        return {"Items": [copy.deepcopy(self.items[name]) for name in names]}
+
+
+class Altcraft:
+    """What a run asks of Altcraft: each call stops the run."""
+
+    def __init__(self, world: World, call: Callable[[str, Callable[[], Any]], Any], by: object) -> None:
+        self._world, self._call, self._by = world, call, by
+
+    def activate(self, code: str, loyalty_id: int) -> None:
+        self._call("activate", lambda: self._world.activate(code, self._by))
+
+    def get(self, code: str, loyalty_id: int) -> CodeState:
+        state: CodeState = self._call("get", lambda: self._world.get(code))
+        return state
+
+    def renew_token(self) -> bool:
+        return False
+
+
+class DynamoDB:
+    """What a run asks of the table: each call stops the run."""
+
+    def __init__(self, table: Table, call: Callable[[str, Callable[[], Any]], Any]) -> None:
+        self._table, self._call = table, call
+
+    def put_item(self, **request: Any) -> Any:
+        return self._call("put_item", lambda: self._table.put_item(**request))
+
+    def query(self, **request: Any) -> Any:
+        return self._call("query", lambda: self._table.query(**request))
+
+
+__all__ = ["BEGINNING", "PROGRAM", "Altcraft", "Code", "DynamoDB", "Table", "Times", "TokenRefused", "World"]

@@ -1,0 +1,298 @@
+"""The ledger and the outcome logic in a world where everything may fail: orders, callers without one, two runs at once, kills
+between any two calls, late requests, lost replies, refusals before and after the work, people, clocks, and jumps of 401 days.
+
+`MODEL_EXAMPLES` sets how many histories are tried; `make model` tries 20,000.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from activate.activation import Activator
+from activate.ledger import Ledger
+from activate.redemption import Outcome, Redemption, Result, TryAgain
+from altcraft.errors import AltcraftError, IncoherentReply, Unreachable, error_reply
+from tests.model.runs import Fate, Killed, Run
+from tests.model.world import PROGRAM, Altcraft, Code, DynamoDB, Table, Times, World
+
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "1000"))
+
+LAMBDA_SECONDS = 60
+A_PERSON = "a person"
+
+CODES = ("x", "y")
+ORDERS = ("A", "B", "C", None)
+
+NOISE = timedelta(seconds=8)
+"""What whole seconds and the tolerances between clocks may add up to."""
+
+Carry = Callable[[], Any]
+
+
+def well(carry_out: Carry) -> Any:
+    return carry_out()
+
+
+def lost(error: Callable[[], Exception], *, applied: bool) -> Fate:
+    """The run sees an error, whether or not the call was carried out."""
+
+    def fate(carry_out: Carry) -> Any:
+        if applied:
+            with suppress(AltcraftError, ClientError):
+                carry_out()
+        raise error()
+
+    return fate
+
+
+def written_twice(carry_out: Carry) -> Any:
+    """The reply is lost, and botocore sends the request again."""
+    with suppress(ClientError):
+        carry_out()
+    return carry_out()
+
+
+def throttled() -> Exception:
+    return ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "PutItem")
+
+
+ALTCRAFT_FATES: dict[str, Fate] = {
+    "lost": lost(lambda: Unreachable("lost"), applied=False),
+    "lost after": lost(lambda: Unreachable("lost"), applied=True),
+    "never sent": lost(lambda: Unreachable("never sent", sent=False), applied=False),
+    "failing": lost(lambda: error_reply(500, "?"), applied=False),
+    "failing after": lost(lambda: error_reply(503, "?"), applied=True),
+    "tariff": lost(lambda: error_reply(402, "?"), applied=False),
+    "incoherent": lost(lambda: IncoherentReply("?"), applied=False),
+    "incoherent after": lost(lambda: IncoherentReply("?"), applied=True),
+}
+TABLE_FATES: dict[str, Fate] = {
+    "throttled": lost(throttled, applied=False),
+    "lost after": lost(lambda: ReadTimeoutError(endpoint_url="table"), applied=True),
+    "written twice": written_twice,
+}
+ILL = sorted({"killed", "killed after", "killed, late", *ALTCRAFT_FATES, *TABLE_FATES})
+FATES = st.lists(st.sampled_from(["well"] * len(ILL) + ILL), max_size=6)
+
+
+@dataclass
+class Asked:
+    """One run of an order, or of a caller without one, and how it ended."""
+
+    order_id: str | None
+    code: str
+    label: object
+    begun: datetime
+    until: datetime
+    ended: Result | TryAgain | None = None
+
+
+class Shop(RuleBasedStateMachine):
+    """Orders that use two codes, while everything fails."""
+
+    @initialize(
+        skew=st.sampled_from([0, 0, 0, 3600, -3600, 1800]),
+        times=st.sampled_from(get_args(Times)),
+        idempotent=st.booleans(),
+    )
+    def begin(self, skew: int, times: Times, idempotent: bool) -> None:
+        self.world = World(timedelta(seconds=skew), times, idempotent)
+        self.table = Table()
+        self.runs: list[tuple[Run, Asked]] = []
+        self.late: list[tuple[str, Carry]] = []
+        self.told: dict[str, object] = {}
+        self.first: dict[tuple[object, str], datetime] = {}
+        self.asked: set[tuple[str | None, str]] = set()
+        self.callers = 0
+        for code in CODES:
+            self.world.change(code)
+
+    # --- what may happen ----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.runs) < 3)
+    @rule(order_id=st.sampled_from(ORDERS), code=st.sampled_from(CODES), fates=FATES, to_its_end=st.booleans())
+    def order(self, order_id: str | None, code: str, fates: list[str], to_its_end: bool) -> None:
+        run, asked = self._start(order_id, code)
+        self.runs.append((run, asked))
+        self._go(run, asked, fates + ["well"] * (20 if to_its_end else 0))
+
+    @precondition(lambda self: self.runs)
+    @rule(number=st.integers(0, 2), fates=FATES, to_its_end=st.booleans())
+    def go_on(self, number: int, fates: list[str], to_its_end: bool) -> None:
+        run, asked = self.runs[number % len(self.runs)]
+        self._go(run, asked, fates + ["well"] * (20 if to_its_end else 0))
+
+    @precondition(lambda self: self.late)
+    @rule(number=st.integers(0, 3))
+    def arrive_late(self, number: int) -> None:
+        _, carry_out = self.late.pop(number % len(self.late))
+        with suppress(AltcraftError, ClientError):
+            carry_out()
+
+    @rule(seconds=st.sampled_from([1, 70, 70, 4000]))
+    def pass_time(self, seconds: int) -> None:
+        self.world.pass_time(seconds)
+        for run, asked in list(self.runs):
+            if asked.until <= self.world.now:
+                self._go(run, asked, ["killed"])
+
+    @rule(
+        code=st.sampled_from(CODES),
+        change=st.sampled_from(["exists", "attached", "expired", "activated", "deactivated"]),
+    )
+    def change_by_hand(self, code: str, change: str) -> None:
+        if change == "activated":
+            if not self.world.codes[code].activated_at:
+                self.world.change(code, activated_at=self.world.now, activated_by=A_PERSON)
+                self.world.activations.append((self.world.now, code, A_PERSON))
+        elif change == "deactivated":
+            if all(late != code for late, _ in self.late):
+                self.world.change(code, activated_at=None, activated_by=None)
+        else:
+            self.world.change(code, **{change: not getattr(self.world.codes[code], change)})
+
+    @precondition(lambda self: not self.runs)
+    @rule(happens=st.sampled_from(["the token changes", "a sickness", "401 days"]), calls=st.integers(8, 20))
+    def happen(self, happens: str, calls: int) -> None:
+        if happens == "the token changes":
+            self.world.token_is_good = not self.world.token_is_good
+        elif happens == "a sickness":  # everything is refused by an error that could mean anything
+            self.world.sick_calls = calls
+        else:  # whatever was under way is long over, and what orders were answered is forgotten
+            self.late.clear()
+            self.world.pass_time(timedelta(days=401).total_seconds())
+            for memory in (self.told, self.first, self.asked):
+                memory.clear()
+            for name, code in self.world.codes.items():
+                self.world.change(name, activated_by=A_PERSON if code.activated_at else None)
+
+    # --- how it is done -----------------------------------------------------------------------------------------------
+
+    def _start(self, order_id: str | None, code: str) -> tuple[Run, Asked]:
+        self.callers += 1
+        label: object = order_id or self.callers
+        now = self.world.now
+        asked = Asked(order_id, code, label, now, now + timedelta(seconds=LAMBDA_SECONDS))
+        self.first.setdefault((label, code), now)
+        self.asked.add((order_id, code))
+
+        def work(run: Run) -> None:
+            ledger = Ledger("table", DynamoDB(self.table, run.call), self.world.clock)
+            activator = Activator(Altcraft(self.world, run.call, label), ledger, self.world.clock)
+            try:
+                asked.ended = activator.activate(Redemption(code, PROGRAM, order_id), asked.until)
+            except TryAgain as failure:
+                asked.ended = failure
+
+        run = Run(work)
+        run.start()
+        return run, asked
+
+    def _go(self, run: Run, asked: Asked, fates: list[str]) -> None:
+        for name in fates:
+            if run.pending:
+                run.step(self._fate(name, run.pending, asked.code))
+        if not run.pending:
+            self.runs = [one for one in self.runs if one[0] is not run]
+            if isinstance(asked.ended, Result):
+                self._check(asked, asked.ended)
+                asked.ended = None
+
+    def _fate(self, name: str, pending: str, code: str) -> Fate:
+        def killed(carry_out: Carry) -> Any:
+            if name == "killed after":
+                with suppress(AltcraftError, ClientError):
+                    carry_out()
+            elif name == "killed, late" and not (self.world.idempotent and pending == "activate"):
+                self.late.append((code, carry_out))
+            raise Killed
+
+        if name.startswith("killed"):
+            return killed
+        fates = ALTCRAFT_FATES if pending in {"activate", "get"} else TABLE_FATES
+        return fates.get(name, well)
+
+    def _end_all(self) -> None:
+        for run, asked in list(self.runs):
+            self._go(run, asked, ["killed"])
+
+    # --- what must hold -----------------------------------------------------------------------------------------------
+
+    def _check(self, asked: Asked, result: Result) -> None:
+        """An outcome that an order was told."""
+        code, label = asked.code, asked.label
+        seen = self.world.seen_since(asked.begun, code)
+        holder = self.told.get(code)
+        assert not self.world.repeated, "a code was activated twice"
+        if result.outcome is Outcome.ACTIVATED:
+            assert holder in (None, label), "two orders were told that they activated a code"
+            since = self.first[label, code] - NOISE
+            assert holder or any(
+                name == code and (by == label or moment >= since) for moment, name, by in self.world.activations
+            ), "an order was told that it activated a code, and nobody did since it came"
+            self.told[code] = label
+            return
+        assert holder != label or asked.order_id is None, "an order's final answer changed"
+        by_another = result.double_redemption
+        true: dict[Outcome, Callable[[Code], bool]] = {
+            Outcome.NOT_FOUND: lambda code: not code.exists,
+            Outcome.NOT_ATTACHED: lambda code: not code.attached,
+            Outcome.EXPIRED: lambda code: code.expired,
+            Outcome.ALREADY_ACTIVATED: lambda code: code.activated_at is not None or by_another,
+        }
+        assert any(true[result.outcome](one) for one in seen), "an outcome is not true"
+        mine = asked.order_id is not None and all(one.activated_by == label for one in seen)
+        assert not mine or holder not in (None, label) or by_another, "an order is refused the code that it activated"
+
+    def teardown(self) -> None:
+        """In a world that is well again, with one more order, no order waits for ever."""
+        if not hasattr(self, "world"):
+            return
+        self._end_all()
+        while self.late:
+            self.arrive_late(0)
+        self.world.sick_calls, self.world.token_is_good = 0, True
+        self.world.pass_time(LAMBDA_SECONDS * 2)
+        self.world.change("control")
+        assert isinstance(self._ask("another", "control"), Result)
+        for order_id, code in sorted(self.asked, key=str):
+            ended = self._ask(order_id, code)
+            if isinstance(ended, TryAgain):
+                tries = "tries" in self.table.items[code]
+                unknowable = self.world.times == "empty" or not self.world.codes[code].exists
+                assert (ended.reason, tries, unknowable) == ("unsettled", True, True), str(ended)
+
+    def _ask(self, order_id: str | None, code: str) -> Result | TryAgain:
+        run, asked = self._start(order_id, code)
+        for _ in range(30):
+            if run.pending:
+                run.step(well)
+        ended = asked.ended
+        assert ended is not None
+        if isinstance(ended, Result):
+            self._check(asked, ended)
+        return ended
+
+
+@pytest.mark.long
+def test_every_history_keeps_the_promises() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Shop,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
