@@ -1,12 +1,18 @@
 """moto, mended where a shop's rush finds it out.
 
 moto 5.2 loses messages that are sent, and revives ones that were deleted, while two others are deleted at once; its receives
-look at every message in the queue many times over; and each call of any service lists moto's own folders first.
+look at every message in the queue many times over; its DynamoDB checks a condition and then writes, so that another request
+may come between the two; and each call of any service lists moto's own folders first.
 """
 
+import threading
 import time
+from collections.abc import Callable
+from functools import wraps
 
 from moto import backends
+from moto.core.common_types import TYPE_RESPONSE
+from moto.dynamodb.responses import DynamoHandler
 from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
@@ -46,6 +52,23 @@ def _is_retained(backend: models.SQSBackend, queue_name: str, message: models.Me
     return sent / 1000 + kept > time.time()
 
 
+def _one_at_a_time(
+    call_action: Callable[[DynamoHandler], TYPE_RESPONSE],
+) -> Callable[[DynamoHandler], TYPE_RESPONSE]:
+    """Carry out one request of DynamoDB after the other, from its condition to the text of its reply.
+
+    Reads wait too: moto changes an item where it stands, one attribute after the other, and writes `ALL_OLD` from it last.
+    """
+    lock = threading.Lock()
+
+    @wraps(call_action)
+    def locked(handler: DynamoHandler) -> TYPE_RESPONSE:
+        with lock:
+            return call_action(handler)
+
+    return locked
+
+
 def mend() -> None:
     """Put these in moto's place, in this process, before it serves.
 
@@ -57,3 +80,4 @@ def mend() -> None:
     models.Message = Message  # type: ignore[misc]
     models.Queue = Queue  # type: ignore[misc]
     models.SQSBackend.is_message_valid_based_on_retention_period = _is_retained  # type: ignore[method-assign, assignment]
+    DynamoHandler.call_action = _one_at_a_time(DynamoHandler.call_action)  # type: ignore[method-assign]

@@ -78,7 +78,7 @@ def _send(queues: Queues, messages: Sequence[dict[str, Any]]) -> list[dict[str, 
         QueueUrl=queues.activation_queue_url,
         Entries=[{"Id": str(at), "MessageBody": message["Body"]} for at, message in enumerate(messages)],
     )
-    return [messages[int(taken["Id"])] for taken in answer.get("Successful", [])]
+    return [messages[int(taken["Id"])] for taken in answer.get("Successful", []) if taken.get("MessageId")]
 
 
 def _reason(message: dict[str, Any]) -> str:

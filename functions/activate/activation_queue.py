@@ -80,6 +80,7 @@ class ActivationQueue:
         except (ClientError, BotoCoreError) as error:
             # botocore has tried again by itself, where that could help.
             raise Unqueued(f"SQS did not take the messages: {type(error).__name__}: {error}") from error
-        taken = {entry["Id"] for entry in answer.get("Successful", ())}
-        reasons = {entry["Code"] for entry in answer.get("Failed", ())}
+        # Without the id that SQS gives a message, nothing says that it is in the queue.
+        taken = {entry["Id"] for entry in answer.get("Successful", ()) if entry.get("MessageId")}
+        reasons = {entry["Code"] for entry in answer.get("Failed", ())} or {"not confirmed"}
         return [entry for entry in entries if entry["Id"] not in taken], reasons

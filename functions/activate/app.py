@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from activate.worker import Worker
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)  # whatever the environment says: it holds signatures
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Take one event of any door."""
     if "httpMethod" in event:

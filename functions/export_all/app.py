@@ -63,7 +63,7 @@ class ExportFailed(Exception):
     """A run failed in a way that another try may mend; raised so that Lambda tries an asynchronous one again."""
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)  # whatever the environment says: it holds an API key
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take one event of any door."""
     if "httpMethod" in event:

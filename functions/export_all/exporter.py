@@ -120,7 +120,12 @@ class Exporter:
             raise
         except Exception as error:  # told in the manifest, whatever it is; a defect of ours is raised as well
             told = failure(error)
-            logger.exception("The export failed", export_id=lease.manifest.export_id)
+            if told is None:
+                logger.exception("The export failed", export_id=lease.manifest.export_id)
+            else:  # without its causes: their texts may quote what Altcraft sent, and that may quote our token
+                logger.error(
+                    "The export failed", export_id=lease.manifest.export_id, reason=told.type, detail=told.detail
+                )
             told_or_defect = told or Failure("internal_error", "The log holds the reason.", retryable=True)
             failed = lease.save(status="failed", finished_at=_now(), sha256=None, error=told_or_defect.members())
             if told is None:

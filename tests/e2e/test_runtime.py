@@ -1,5 +1,6 @@
 """Both functions as they are built, in Lambda's own Python runtime, against the embedded AWS and Altcraft."""
 
+import base64
 import json
 import sys
 import tempfile
@@ -8,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import pytest
 
 from local.emulator import Emulator
-from local.emulator.faults import Delay
-from local.stack import Stack
+from local.emulator.faults import AnyFault, Delay, Late, Page, Refuse
+from local.emulator.settings import Settings
+from local.stack import SOURCES, Stack
 from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 from tests.runtime.parts import ROOT, Build, Missing, Runtime
@@ -161,3 +164,77 @@ def test_given_every_sample_has_run_then_nothing_was_imported_from_outside_what_
     assert [file for file in files.values() if not any(file.is_relative_to(folder) for folder in lambdas_own)] == []
     ours = [name for name, file in files.items() if file.is_relative_to(build.folder) and file.suffix == ".py"]
     assert [name for name in ours if not Path(modules[name]["bytecode"]).exists()] == []
+
+
+# --- secrets -------------------------------------------------------------------------------------------------------------
+
+TOKEN = "canary-of-the-token"
+FOUND_OUT: list[AnyFault] = [
+    Refuse(error=401, error_text=f"no such token: {TOKEN}"),
+    Refuse(error=400, error_text=f"{TOKEN} may not do this"),
+    Page(status=500, body=f"<html>{TOKEN}</html>"),
+    Page(content_type="application/json", status=200, body=f'{{"{TOKEN}": 1, "{TOKEN}": 2}}'),
+    Page(content_type="application/json", status=200, body=f'{{"error": 0, "data": "{TOKEN}"}}'),
+    Page(content_type="application/json", status=200, body=f'{{"error": "{TOKEN}", "data": {{"{TOKEN}": []}}}}'),
+    Page(content_type="application/json", status=200, body=f'{{"error": 0, "data": [{{"{TOKEN}": 1, "{TOKEN}": 2}}]}}'),
+    Page(content_type="application/xml", status=200, body=f"<xml><{TOKEN}></xml>"),
+    Page(content_type="application/xml", status=200, body=f"<xml><data><{TOKEN}>&{TOKEN};</{TOKEN}></data></xml>"),
+    Late(endpoints=frozenset({"export_all"}), rows=1, error=400, error_text=f"{TOKEN} may not export more"),
+]
+"""Ways in which Altcraft can quote the token that it was sent."""
+
+
+def forged(file: str) -> bytes:
+    """A sample whose body is another than the one that was signed."""
+    delivery = json.loads(event(file))
+    delivery["body"] = base64.b64encode(b'{"id": 666}').decode()
+    return json.dumps(delivery).encode()
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+@pytest.mark.parametrize(("function", "direct"), [("ActivateFunction", "activate"), ("ExportAllFunction", "export")])
+def test_given_any_log_level_when_secrets_are_read_used_refused_and_quoted_then_none_is_printed_or_answered(
+    start: Start, stack: Stack, emulator: Emulator, log: IO[bytes], level: str, function: str, direct: str
+) -> None:
+    # Given secrets that are known when they are seen
+    manager = stack.aws.client("secretsmanager")
+    secret = manager.create_secret(Name=f"token-{uuid.uuid4()}", SecretString=json.dumps({"token": TOKEN}))["Name"]
+    emulator.settings = Settings(tokens=frozenset({TOKEN}))
+    shops = [canary for source in json.loads(SOURCES.read_text()).values() for canary in source.get("secrets", ())]
+    variables = {
+        "ALTCRAFT_SECRET_ID": secret,
+        "AWS_LAMBDA_LOG_LEVEL": level,
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "POWERTOOLS_LOG_LEVEL": level,
+    }
+    answers = []
+
+    # When the function does all that it can do, and all that can go wrong with the token goes wrong
+    with start(function, **variables) as sandbox:
+        for file in FILES:
+            if SAMPLES[file][0] == function:
+                fill(emulator)
+                if file in PRECEDING:
+                    sandbox.invoke(event(PRECEDING[file]))
+                answers.append(sandbox.invoke(event(file)))
+                check(file, answers[-1])
+            if file.startswith("webhook-") and function == "ActivateFunction":
+                answers.append(sandbox.invoke(forged(file)))
+        for fault in FOUND_OUT:
+            emulator.faults.set([msgspec.structs.replace(fault, calls=None)])
+            answers.append(sandbox.invoke(event(f"direct-{direct}.json")))
+            if direct == "activate":
+                answers.append(sandbox.invoke(event("activate-api-json.json")))
+        emulator.faults.set([])
+        emulator.settings = Settings(tokens=frozenset({"another"}))
+        manager.put_secret_value(SecretId=secret, SecretString=json.dumps({"tokn": TOKEN}))
+        answers.append(sandbox.invoke(event(f"direct-{direct}.json")))
+
+    # Then the log and the answers hold much, and none of them
+    log.seek(0)
+    printed = log.read().decode()
+    levels = {json.loads(line).get("level") for line in printed.splitlines() if line.startswith("{")}
+    assert {"INFO", "ERROR" if direct == "export" else "WARNING"} <= levels
+    assert all(answers)
+    seen = printed + json.dumps(answers)
+    assert [canary for canary in (TOKEN, *shops) if canary in seen] == []

@@ -8,7 +8,7 @@ import pytest
 
 from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable
-from altcraft.token import Token, UnusableToken
+from altcraft.token import REREAD_SECONDS, Token, UnusableToken
 from altcraft.wire import Wire
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Delay, Drop, Page, Refuse
@@ -259,10 +259,58 @@ def test_what_goes_over_the_wire(recorded: tuple[Client, list[Request]], wire: W
     assert first.body == expected[wire]
 
 
-@pytest.mark.parametrize("text", ["", "   ", "{}", '{"token": 5}', '{"token": ""}', '{"token"', "two\nlines"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", "{}", '{"token": 5}', '{"token": ""}', '{"token"', "two\nlines", '{"token": ' + "[" * 100_000]
+)
 def test_a_secret_without_a_token_says_how_to_store_one(text: str) -> None:
     with pytest.raises(UnusableToken, match="plain text or as"):
         Token(OneSecret(text)).value()
+
+
+class Clock:
+    """A clock that stands still but for what a test adds."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_secret_without_a_token_that_was_fixed_just_now_is_used_at_once() -> None:
+    secret = OneSecret("{}")
+    secret.stored = TOKEN
+    token = Token(secret, Clock())
+    assert [token.value(), token.value()] == [TOKEN, TOKEN]
+    assert secret.refreshed == 1
+
+
+def test_a_secret_that_stays_without_a_token_is_read_once_in_a_while() -> None:
+    secret, clock = OneSecret("{}"), Clock()
+    token = Token(secret, clock)
+    for _ in range(50):
+        with pytest.raises(UnusableToken):
+            token.value()
+    assert secret.refreshed == 1
+    secret.stored = TOKEN
+    clock.seconds += REREAD_SECONDS - 1
+    with pytest.raises(UnusableToken):
+        token.value()
+    clock.seconds += 1
+    assert token.value() == TOKEN
+    assert secret.refreshed == 2
+
+
+def test_a_token_that_turned_unusable_while_it_was_refused_is_read_again(emulator: Emulator, wire: Wire) -> None:
+    emulator.programs.add(5, "Code-1", attached=True)
+    secret, clock = OneSecret("rotated-away"), Clock()
+    secret.stored = "{}"
+    client = Client(emulator.url, Token(secret, clock), wire)
+    with pytest.raises(UnusableToken):
+        client.activate("Code-1", 5)
+    secret.stored = TOKEN
+    client.activate("Code-1", 5)
+    assert emulator.programs.activations[5, "Code-1"] == 1
 
 
 @pytest.mark.parametrize("url", ["", "example.altcraft.com", "ftp://example.altcraft.com", "https://", "https://x?y=1"])

@@ -92,6 +92,23 @@ def test_given_a_queue_that_takes_only_some_then_the_others_stay(queues: Queues)
     assert len(bodies(queues, queues.activation_queue_url)) == moved.back
 
 
+def test_given_a_queue_that_confirms_none_then_they_stay(queues: Queues) -> None:
+    bury(queues, letter(1))
+
+    class Silent:
+        """SQS, but for the ids of the messages that it takes."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queues.sqs, name)
+
+        def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803 - SQS's own names
+            return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    moved = redrive(Queues(Silent(), queues.dead_letter_queue_url, queues.activation_queue_url))
+
+    assert (moved.back, waiting(queues)) == (0, 1)
+
+
 def test_given_no_letters_then_it_says_so_and_ends(queues: Queues, capsys: pytest.CaptureFixture[str]) -> None:
     ready = {
         "aws_endpoint_url": queues.sqs.meta.endpoint_url,

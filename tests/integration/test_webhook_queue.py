@@ -123,9 +123,10 @@ class PartialSqs:
     Source: Amazon SQS API Reference, SendMessageBatch.
     """
 
-    def __init__(self, takes: Callable[[int, str], bool]) -> None:
-        """`takes`: whether the nth call (from 1) takes the message with this code."""
+    def __init__(self, takes: Callable[[int, str], bool], confirms: bool = True) -> None:
+        """`takes`: whether the nth call (from 1) takes the message with this code. `confirms`: by a message's id."""
         self.takes = takes
+        self.confirms = confirms
         self.calls: list[list[str]] = []
         self.taken: list[str] = []
 
@@ -138,7 +139,11 @@ class PartialSqs:
         self.taken += [codes[key] for key in good]
         answer = {
             "Successful": [
-                {"Id": key, "MessageId": key, "MD5OfMessageBody": hashlib.md5(bodies[key].encode()).hexdigest()}  # noqa: S324
+                {
+                    "Id": key,
+                    "MD5OfMessageBody": hashlib.md5(bodies[key].encode()).hexdigest(),  # noqa: S324
+                    **({"MessageId": key} if self.confirms else {}),
+                }
                 for key in good
             ],
             "Failed": [
@@ -181,6 +186,12 @@ class TestPartialFailures:
         with pytest.raises(Unqueued, match="InternalError"):
             sqs.send(CODES)
         assert sqs.calls[1:] == [["C-7"], ["C-7"]]
+
+    def test_given_a_success_without_a_messages_id_then_the_codes_are_unqueued(self) -> None:
+        sqs = PartialSqs(lambda _call, _code: True, confirms=False)
+        with pytest.raises(Unqueued, match="refused 1 of 1 messages: not confirmed"):
+            sqs.send(["C-1"])
+        assert sqs.calls == [["C-1"]] * 3
 
     def test_given_nothing_to_send_then_sqs_is_not_called(self) -> None:
         sqs = PartialSqs(lambda _call, _code: True)

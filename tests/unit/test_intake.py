@@ -74,7 +74,7 @@ class Aws:
             raise self.sqs_error
         assert len({entry["Id"] for entry in Entries}) == len(Entries) <= 10
         self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
-        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+        return {"Successful": [{"Id": entry["Id"], "MessageId": f"message-{entry['Id']}"} for entry in Entries]}
 
     def put_object(self, **put: Any) -> None:
         if self.s3_error:

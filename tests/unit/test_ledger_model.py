@@ -287,7 +287,7 @@ class Shop(RuleBasedStateMachine):
 
 @pytest.mark.long
 def test_every_history_keeps_the_promises() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Shop,
         settings=settings(
             max_examples=EXAMPLES,

@@ -276,6 +276,19 @@ class TestReading:
             Stage(Secret(stored)).sources.find("shop")
         assert raised.value.source == ""
 
+    @pytest.mark.parametrize("stored", ["{", "[]"])
+    def test_given_a_broken_document_that_was_fixed_then_it_is_used_though_the_broken_one_is_cached(
+        self, stored: str
+    ) -> None:
+        stage = Stage(Secret(stored))
+        for _ in range(50):
+            with pytest.raises(SourceUnavailable):
+                stage.sources.find("shop")
+        assert stage.secret.reads == 2
+        stage.secret.stored = json.dumps({"shop": GOOD})
+        stage.clock.seconds += REREAD_SECONDS
+        assert stage.sources.find("shop").name == "shop"
+
     def test_given_an_unreadable_secret_from_the_start_then_every_source_is_unavailable(self) -> None:
         with pytest.raises(SourceUnavailable, match="cannot read the secret it"):
             Stage(Secret(readable=False)).sources.find("shop")

@@ -37,6 +37,12 @@ def test_given_a_function_then_it_is_told_every_setting_it_reads_and_no_other(
     told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
 
     assert told == {field.name for field in dataclasses.fields(settings)}
+    # None that prints events, which hold signatures and API keys, or Powertools' own inner workings.
+    assert {name.removeprefix("POWERTOOLS_") for name in variables if name.startswith("POWERTOOLS_")} == {
+        "METRICS_NAMESPACE",
+        "LOG_LEVEL",
+        "SERVICE_NAME",
+    }
 
 
 @both

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Protocol
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+REREAD_SECONDS: Final = 5
+"""The least time between two readings of a secret because it holds no token, however many calls want one."""
 
 
 class Secret(Protocol):
@@ -21,17 +26,26 @@ class UnusableToken(Exception):
 class Token:
     """The token of one secret; `renew` reads the secret again, for when Altcraft has refused what we had."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds that only grow."""
         self._secret = secret
+        self._clock = clock
         self._given = ""
+        self._reread_from = float("-inf")
 
     def value(self) -> str:
-        """The token, from the cache where it is fresh.
+        """The token, from the cache where it is fresh. What holds no token is no use there: it is read again.
 
         Raises:
-            UnusableToken: the secret holds none.
+            UnusableToken: the secret holds none, or held none less than `REREAD_SECONDS` ago.
         """
-        self._given = _token_in(self._secret.text())
+        try:
+            self._given = _token_in(self._secret.text())
+        except UnusableToken:
+            if self._clock() < self._reread_from:
+                raise
+            self._reread_from = self._clock() + REREAD_SECONDS
+            self._given = _token_in(self._secret.refresh())
         return self._given
 
     def renew(self) -> bool:
@@ -51,7 +65,7 @@ def _token_in(text: str) -> str:
     if text.lstrip().startswith("{"):
         try:
             token = json.loads(text)["token"]
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, RecursionError):
             token = None
     if not isinstance(token, str) or not token or not token.isprintable():
         raise UnusableToken('the secret holds no Altcraft token: store it as plain text or as {"token": "..."}')

@@ -23,7 +23,14 @@ _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uff
 
 
 class MalformedMessage(ValueError):
-    """The bytes are not one well-formed message of the format. The text says what is wrong and quotes no value."""
+    """The bytes are not one well-formed message of the format. The text says what is wrong and quotes nothing of them.
+
+    `field` is the key that comes twice, where that is the fault: for whoever sent the message, and for no log.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 def encode(fields: Mapping[str, object], wire: Wire) -> bytes:
@@ -81,7 +88,7 @@ def _without_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise MalformedMessage(f"the key {double[:40]!r} comes twice")
+        raise MalformedMessage("ambiguous: a key comes twice", double)
     return fields
 
 

@@ -96,12 +96,13 @@ class Request:
         try:
             return decode(self.body, wire)
         except MalformedMessage as error:
+            fault = error if error.field is None else f"ambiguous: {error.field[:40]!r} comes twice"
             example = '{"code": "Code-1", ...}' if wire == "json" else "<xml><code>Code-1</code>...</xml>"
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
                 "malformed_body",
                 "The body cannot be read",
-                f"The body is {error}. Send one message such as {example}, encoded in UTF-8.",
+                f"The body is {fault}. Send one message such as {example}, encoded in UTF-8.",
             ) from error
 
 

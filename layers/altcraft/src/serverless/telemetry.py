@@ -1,16 +1,34 @@
 """Logs and metrics of both functions: JSON log lines, and CloudWatch's embedded metric format, both by Powertools.
 
 Every metric is named here and nowhere else; template.yaml's dashboard and alarms use these names.
+
+No log level lets the libraries print below INFO, because there botocore prints whole replies, Secrets Manager's among them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from enum import StrEnum
 from typing import Final
 
 from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
+
+_LEAST_LEVELS: Final = {
+    "": logging.INFO,  # the root's is every logger's that has none of its own; Lambda sets it to the level of the template
+    "boto3": logging.INFO,
+    "botocore": logging.INFO,
+    "requests": logging.INFO,
+    "urllib3": logging.INFO,
+    "urllib3.connection": logging.ERROR,  # its warning of a broken header quotes the header
+}
+"""The lowest level at which loggers other than ours print. Those that see secrets are named beside the root, so that code
+which lowers the root's level afterwards does not lower theirs."""
+
+for _name, _level in _LEAST_LEVELS.items():
+    _library = logging.getLogger(_name)
+    _library.setLevel(max(_library.level, _level))
 
 logger: Final = Logger(utc=True)
 
