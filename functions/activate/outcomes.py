@@ -32,4 +32,6 @@ def record_failure(failure: TryAgain) -> None:
     count(Metric.RETRIES, reason=failure.reason)
     if failure.reason == "token_refused":
         count(Metric.TOKEN_REFUSED)
+    elif failure.altcraft_down and failure.reason != "token_unreadable":
+        count(Metric.ALTCRAFT_FAILING)
     logger.warning("Not activated yet", reason=failure.reason, detail=str(failure))

@@ -36,7 +36,7 @@ SHORTEST_PAUSE_SECONDS: Final = 5
 LONGEST_PAUSE_SECONDS: Final = 900
 
 QUIET_SECONDS: Final = 15
-"""How long Altcraft is left alone after several calls in a row have failed."""
+"""How long the circuit breaker stays open: Altcraft is not asked after several calls in a row have failed."""
 
 _FAILURES_IN_A_ROW: Final = 3
 """So many say that Altcraft is down; fewer may be chance."""
@@ -123,7 +123,7 @@ class Worker:
         if until - datetime.now(UTC) < _CALL_BUDGET:
             raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
         if time.monotonic() < self._quiet_until:
-            raise TryAgain("altcraft_down", "Altcraft has failed several times in a row and is left alone")
+            raise TryAgain("altcraft_down", "Altcraft failed several times in a row: not asked", altcraft_down=True)
         try:
             result = self._activator.activate(redemption, until)
         except TryAgain as failure:

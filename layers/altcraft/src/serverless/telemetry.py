@@ -42,8 +42,10 @@ class Metric(StrEnum):
     """Orders that carried a code which another order had used."""
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a metric's name
     """Calls that Altcraft refused because of our token."""
+    ALTCRAFT_FAILING = "AltcraftFailing"
+    """Tries without an outcome because Altcraft did not answer, or answered what says nothing of the code."""
     RETRIES = "Retries"
-    """Messages given back to the queue, by `reason`."""
+    """Tries without an outcome, of the queue and of the API, by `reason`."""
     DEAD_LETTERED = "DeadLettered"
     """Messages given up after a day of trying, by `reason`."""
     MESSAGE_AGE = "MessageAge"
