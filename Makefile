@@ -99,6 +99,10 @@ test-here: $(VENV)/dev.stamp
 test-lambda-python: .venv-lambda/stamp runtime
 	.venv-lambda/bin/python -m pytest $(PARALLEL) -m 'not docker and not long' $(PYTEST)
 
+.PHONY: model
+model: $(VENV)/dev.stamp ## try 20,000 histories on the ledger and the outcomes, some minutes; MODEL_EXAMPLES=... for another number
+	MODEL_EXAMPLES=$(or $(MODEL_EXAMPLES),20000) $(BIN)/python -m pytest tests/unit/test_ledger_model.py $(PYTEST)
+
 .PHONY: test-docker
 test-docker: $(VENV)/dev.stamp .venv-sam/stamp ## drive sam local with every sample event; needs Docker, takes minutes
 	DOCKER_TESTS=1 $(BIN)/python -m pytest -m docker tests/e2e/test_sam_local.py $(PYTEST)
