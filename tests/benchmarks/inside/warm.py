@@ -18,7 +18,7 @@ class NoNetwork:
         return {"SecretString": Path(os.environ["SOURCES_FILE"]).read_text()}
 
     def send_message_batch(self, Entries: list[dict[str, str]], **_: object) -> dict[str, Any]:  # noqa: N803 - AWS's
-        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+        return {"Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in Entries]}
 
 
 aws.client = lambda service: NoNetwork()  # type: ignore[assignment] # a stand-in has none of the cache's methods

@@ -23,10 +23,10 @@ from urllib3.util import Retry
 from altcraft import __version__
 from altcraft.codes import CodeState
 from altcraft.errors import IncoherentReply, TokenRefused, Unreachable, error_reply
-from altcraft.export import Export
 from altcraft.wire import MEDIA_TYPES, Wire, decode, encode
 
 if TYPE_CHECKING:
+    from altcraft.export import Export
     from altcraft.token import Token
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
@@ -110,6 +110,8 @@ class Client:
 
     def export_all(self, loyalty_id: int) -> Export:
         """Every code of a program, as Altcraft sends them. Asked for when it is iterated; see `Export` for what it raises."""
+        from altcraft.export import Export  # an activation starts without the decoders
+
         return Export(
             lambda token: self._open("export_all", {"loyalty_id": loyalty_id}, token, self._timeouts.read),
             self._token,
