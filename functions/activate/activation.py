@@ -149,8 +149,8 @@ class _Run:
 
     def _settle(self) -> Result:
         """Ask Altcraft to activate, and where it does not say that it did, what is true."""
-        if self.claim.tries:
-            # One of them may have been applied: another request could activate the code twice.
+        if self.claim.tries or self.may_be_applied:
+            # One of them may have activated the code: another request could do it a second time.
             if result := self._named(self._look(), None):
                 return result
             if len(self.claim.unsettled) > MAX_TRIES:

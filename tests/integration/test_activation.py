@@ -369,11 +369,12 @@ def test_an_order_whose_tries_cannot_have_been_applied_takes_no_credit(
 
 
 def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emulator, aws: Aws, table: str) -> None:
-    emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}))
+    emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}), already_activated=None)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Refuse(endpoints=GET, error=777, error_text="?")])
     till = make_till(emulator.url, aws, table, secret=Secret(stored="rotated"))
     assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert emulator.programs.activations[5, "good"] == 1
 
 
 def test_an_unusable_secret_loses_no_code(emulator: Emulator, aws: Aws, table: str) -> None:
