@@ -41,7 +41,7 @@ from local.running import NotRunning, address, find
 if TYPE_CHECKING:
     from altcraft.export import Export
     from altcraft.wire import Wire
-    from export_all.manifests import Manifest
+    from export_all.manifest import Manifest
 
 _LOOK_SECONDS: Final = 0.2
 _NO_DEADLINE: Final = float("inf")
@@ -129,9 +129,12 @@ class Progress:
         """Draw the line, for a run into S3."""
         self.show(counts)
 
-    def ended(self, manifest: Manifest, _: float) -> None:
+    def ended(self, manifest: Manifest) -> None:
         """Draw the line for the last time, for a run into S3."""
         self.end({name: getattr(manifest, name) for name in ("codes", "bytes_in", "bytes_out")})
+
+    def suspected(self, manifest: Manifest) -> None:
+        """The result says it."""
 
     def _bar(self, bytes_in: int) -> str:
         expected = self._export.bytes_expected

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from altcraft.errors import AltcraftError, IncoherentReply, Refused, TokenRefused, Unreachable
 from altcraft.token import UnusableToken
@@ -56,6 +57,6 @@ def failure(error: BaseException) -> Failure | None:
             return Failure("not_configured", str(error), retryable=True)
         case FormatUnavailable():
             return Failure("format_unavailable", str(error), retryable=False)
-        case ClientError() | BotoCoreError():
+        case ClientError() | BotoCoreError() | ResponseParserError():
             return Failure("storage_unavailable", storage_detail(error), retryable=True)
     return None

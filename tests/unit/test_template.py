@@ -9,6 +9,7 @@ import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from export_all.manifests import LATEST_MINIMUM_PERCENT
 from export_all.settings import Settings as ExportSettings
 from local import configuration
 from local.template import Template
@@ -352,6 +353,15 @@ def test_given_parameters_that_contradict_then_a_rule_names_the_remedy(
     (violation,) = _violations(LEAST | contradiction)
 
     assert named in violation
+
+
+def test_given_the_guard_over_latest_then_its_percentage_has_bounds_and_reaches_the_function() -> None:
+    parameter = document()["Parameters"]["LatestMinimumPercent"]
+    function = synthesise(LEAST | {"LatestMinimumPercent": "80"}).of("AWS::Lambda::Function")["ExportAllFunction"]
+
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (1, 100)
+    assert parameter["Default"] == LATEST_MINIMUM_PERCENT
+    assert function["Environment"]["Variables"]["LATEST_MINIMUM_PERCENT"] == "80"
 
 
 def test_given_a_parameter_then_it_is_explained_and_stands_in_one_group() -> None:

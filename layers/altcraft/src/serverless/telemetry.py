@@ -36,6 +36,8 @@ class Metric(StrEnum):
     """Values in paid orders that were not queued as codes, by `source` and `reason`."""
     EXPORTS = "Exports"
     """Export runs that came to an end, by `status`."""
+    SUSPECT_EXPORTS = "SuspectExports"
+    """Whole exports with too few codes, to which `latest` did not move."""
     EXPORT_CODES = "ExportCodes"
     """Codes in an export."""
     EXPORT_BYTES = "ExportBytes"
