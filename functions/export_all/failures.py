@@ -20,6 +20,10 @@ class DeadlinePassed(Exception):
     """The run would not have ended before Lambda ends it."""
 
 
+class EndedByHand(Exception):
+    """Whoever runs the export wants it no more."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """What is told of an exception. `retryable`: the same export may succeed without anyone changing anything here."""
@@ -53,6 +57,8 @@ def failure(error: BaseException) -> Failure | None:
             return Failure(name, str(error), error.retryable, error if isinstance(error, Refused) else None)
         case DeadlinePassed():
             return Failure("deadline", str(error), retryable=True)
+        case EndedByHand():
+            return Failure("stopped", "The run was ended by hand. Export again.", retryable=True)
         case SecretError() | SettingsError() | UnusableToken():
             return Failure("not_configured", str(error), retryable=True)
         case FormatUnavailable():
