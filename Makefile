@@ -142,6 +142,10 @@ bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
 	$(BIN)/python -m local.configuration > docs/configuration.md
 
+.PHONY: analytics
+analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
+	$(BIN)/python -m local.analytics
+
 .PHONY: openapi
 openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template and the code
 	$(BIN)/python -m local.openapi
