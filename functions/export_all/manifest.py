@@ -60,6 +60,16 @@ class Manifest:
         return datetime.fromisoformat(self.started_at).astimezone(UTC), self.export_id
 
     @property
+    def states(self) -> dict[str, int]:
+        """How many codes there are, and how many of them are in each state; an activated one is attached too."""
+        return {
+            "all": self.codes,
+            "attached": self.attached,
+            "activated": self.activated,
+            "expired": self.expired,
+        }
+
+    @property
     def seconds(self) -> float:
         """How long it took; 0 while it runs."""
         if self.finished_at is None:

@@ -37,6 +37,8 @@ class Telemetry:
             count(Metric.TOKEN_REFUSED)
         if manifest.status == "succeeded":
             count(Metric.EXPORT_CODES, manifest.codes)
+            for state, codes in manifest.states.items():
+                count(Metric.EXPORT_STATES, codes, loyalty_id=str(manifest.loyalty_id), state=state)
             count(Metric.EXPORT_BYTES, manifest.bytes_out)
             count(Metric.EXPORT_SECONDS, manifest.seconds)
             logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)

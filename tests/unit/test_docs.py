@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,6 +24,7 @@ from export_all.app import DOWNLOAD_SECONDS, ExportFailed
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
 from export_all.upload import part_bytes
+from local import ways_picture
 from local.template import read
 from serverless.fields import InvalidField
 from serverless.secrets import LIFETIME_SECONDS
@@ -127,6 +129,21 @@ def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
         for number in range(retry["MaxAttempts"])
     ]
     assert 24 <= sum(pauses) / 3600 < 25
+
+
+def test_the_picture_of_the_ways_is_drawn_from_their_table() -> None:
+    page = (DOCS / "performance.md").read_text()
+    told = rows(page, "against the floor")
+
+    ways = ways_picture.ways(page)
+
+    assert [(way.name, way.against_floor) for way in ways] == [
+        (row["way"].strip("*"), float(row["against the floor"])) for row in told
+    ]
+    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in told if "**" in row["way"]]
+    assert (DOCS / "export-ways.svg").read_text() == ways_picture.drawn(ways), "run `make docs`"
+    picture = ElementTree.parse(DOCS / "export-ways.svg")  # noqa: S314 - it is ours
+    assert len(picture.findall("{*}rect")) == len(ways) + 1
 
 
 def number(text: str) -> float:

@@ -40,6 +40,8 @@ class Metric(StrEnum):
     """Whole exports with too few codes, to which `latest` did not move."""
     EXPORT_CODES = "ExportCodes"
     """Codes in an export."""
+    EXPORT_STATES = "ExportStates"
+    """Codes in an export of the program `loyalty_id`, by `state`: all of them, and those attached, activated, expired."""
     EXPORT_BYTES = "ExportBytes"
     """Bytes of an export's data object."""
     EXPORT_SECONDS = "ExportSeconds"
