@@ -98,7 +98,9 @@ class Exporter:
         self.watcher.ended(manifest)
         if manifest.withheld:
             self.watcher.suspected(manifest)
-        return self.manifests.settled(manifest) if manifest.status == "succeeded" else manifest
+        if manifest.status == "succeeded":
+            return self.manifests.settled(manifest, accept_fewer=order.accept_fewer)
+        return manifest
 
     def _run(self, order: Order, lease: Lease, deadline: float) -> Manifest:
         try:

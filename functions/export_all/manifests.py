@@ -265,23 +265,31 @@ class Manifests:
 
         Args:
             manifest: of an export that has succeeded.
-            accept_fewer: accept it where it is suspect.
+            accept_fewer: whether whoever asks now accepts it should it be suspect.
         """
-        if manifest.withheld and accept_fewer:
+        if accept_fewer and not manifest.accept_fewer:
             manifest = self._amend(manifest, accept_fewer=True)
-        if manifest.withheld or self.publish(manifest):
+        if manifest.withheld or self.publish(manifest, over_unreadable=accept_fewer):
             return manifest
         return self.read(manifest.export_id) or manifest
 
-    def publish(self, manifest: Manifest) -> bool:
-        """Make a good export the newest one of its program, unless a newer one is, or it is suspect; whether it is now."""
+    def publish(self, manifest: Manifest, *, over_unreadable: bool = False) -> bool:
+        """Make a good export the newest one of its program, unless a newer one is, or it is suspect; whether it is now.
+
+        Args:
+            manifest: of an export that has succeeded.
+            over_unreadable: replace also what is no manifest of ours, and may have been newer.
+        """
         key = self._latest_key(manifest.loyalty_id)
         for _ in range(_MOST_TRIES):
             try:
                 stored = self._read_latest(manifest.loyalty_id)
                 condition = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
-            except UnreadableManifest:
-                stored, condition = None, {}  # replaced only where `accept_fewer` says so
+            except UnreadableManifest as error:
+                if not over_unreadable:
+                    logger.error(str(error), export_id=manifest.export_id)
+                    return False
+                stored, condition = None, {}
             if stored is not None and stored.manifest.age >= manifest.age:
                 return stored.manifest.export_id == manifest.export_id
             # Judged again by the very object that the condition names: another export may have moved `latest` since.

@@ -605,6 +605,12 @@ def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_
     assert (manifest.status, manifest.suspect, bucket.read(key)) == ("succeeded", True, strange)
     assert export(exporter, emulator, 100, "export-3", accept_fewer=True).status == "succeeded"
     assert bucket.latest() == "export-3"
+    # And it stays as it is for whoever only looks at an export, accepted or good
+    good = export(exporter, emulator, 100, "export-4")
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
+    assert exporter.manifests.look("export-3", datetime.now(UTC)) == exporter.manifests.read("export-3")
+    assert exporter.manifests.look("export-4", datetime.now(UTC)) == good
+    assert (good.suspect, bucket.read(key)) == (False, strange)
 
 
 def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emulator) -> None:
