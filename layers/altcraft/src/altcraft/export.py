@@ -142,23 +142,26 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
         zlib.error: it is not gzip, its checksum is wrong, or something else follows it.
     """
     member = zlib.decompressobj(_GZIP)
-    piece = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     for chunk in chain(chunks, (b"",)):
         rest = chunk
         while True:
             if member.eof and rest:
                 member = zlib.decompressobj(_GZIP)
-            data = member.decompress(rest, CHUNK_BYTES - len(piece))
-            piece += data
-            if len(piece) == CHUNK_BYTES:
-                yield bytes(piece)
-                piece.clear()
+            if data := member.decompress(rest, CHUNK_BYTES - size):
+                pieces.append(data)
+                size += len(data)
+            if size == CHUNK_BYTES:
+                yield b"".join(pieces)
+                pieces.clear()
+                size = 0
             rest = member.unused_data if member.eof else member.unconsumed_tail
             # Without input left, what a full piece had no room for is still to come.
             if not rest and not data:
                 break
-    if piece:
-        yield bytes(piece)
+    if pieces:
+        yield b"".join(pieces)
     if not member.eof:
         raise IncoherentReply("Altcraft's export breaks off (gzip)")
 
