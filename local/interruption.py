@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for a command that leaves something behind: at once, as long as there is nothing; in order, afterwards.
+"""Ctrl-C and SIGTERM for a command that has something to clean up: at once, as long as there is nothing; in order, afterwards.
 
 To be imported before anything that takes time, so that the first moment is covered too.
 """
@@ -23,7 +23,7 @@ def leave_at_once() -> None:
 
 @contextmanager
 def in_order() -> Iterator[Callable[[], int]]:
-    """Let a signal be noted only, and a second one end the process; yields what tells the status to exit with, 0 before any.
+    """Let a signal be noted only, and a second one end the process; yields what returns the status to exit with, 0 before any.
 
     After the block the signals are ignored: there is nothing left but to say what has become of it.
     """

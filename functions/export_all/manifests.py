@@ -114,7 +114,7 @@ class Manifests:
         bucket: where they are.
         prefix: what every key begins with.
         least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
-        watcher: told of exports that are found to have ended, and of suspect ones; None: log and metrics.
+        watcher: reports exports that are found to have ended, and suspect ones; None: to log and metrics.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class AlreadyThere(Exception):
 
 
 class Unconfirmed(StorageUnavailable):
-    """S3 does not say whether the object is there. It may be, so nobody may be told that the export has failed."""
+    """S3 does not say whether the object is there. It may be, so the export must not be reported as failed."""
 
 
 class Upload:

@@ -1,4 +1,4 @@
-"""What the outside is told of exports as they run and end: by the log and the metrics, unless someone else watches."""
+"""How exports are reported as they run and end: to the log and the metrics, unless someone else watches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Is told how exports go."""
+    """What reports how exports go."""
 
     def going(self, export_id: str, counts: dict[str, int]) -> None:
         """The counts so far, at each progress interval."""

@@ -1,4 +1,4 @@
--- One row for each code in each export, of every format. A mark is text as Altcraft gave it, null where it is not set.
+-- One row for each code in each export, of every format. Its times are text as Altcraft gave them, null where they are not set.
 SELECT
   code,
   attached,
