@@ -143,8 +143,13 @@ bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 	$(BIN)/python -m tests.benchmarks.warm
 
 .PHONY: docs
-docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
+docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, and draw docs/export-ways.svg from its table
 	$(BIN)/python -m local.configuration > docs/configuration.md
+	$(BIN)/python -m local.ways_picture
+
+.PHONY: analytics
+analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
+	$(BIN)/python -m local.analytics
 
 .PHONY: openapi
 openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template and the code

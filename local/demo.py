@@ -5,12 +5,14 @@ import json
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 
 from activate.sources import parse
+from local.bar import bar
 from local.emulator import Emulator
 from local.example import LARGE_PROGRAM, LARGE_PROGRAM_CODES, SHOP_PROGRAM, seed
 from local.signing import sign
@@ -48,6 +50,16 @@ def expect(what: str, seen: object, wanted: object) -> None:
 def show(label: str, value: object) -> None:
     """Print one line of a step."""
     print(f"   {label:<24} {value}", flush=True)
+
+
+def progress(manifest: Mapping[str, Any]) -> str:
+    """How far the export of the large program is, and how fast its run goes."""
+    began, until = (
+        datetime.fromisoformat(manifest[name]) if manifest[name] else datetime.now(UTC)
+        for name in ("started_at", "finished_at")
+    )
+    rate = manifest["codes"] / max((until - began).total_seconds(), 0.001)
+    return f"{bar(manifest['codes'] / LARGE_PROGRAM_CODES)}  {manifest['codes']:,} codes, {rate:,.0f} codes/s"
 
 
 class Demo:
@@ -121,6 +133,7 @@ class Demo:
         show("asked", f"{begun.status_code} {begun.text}")
         expect("the status of the request", begun.status_code, 202)
         manifest = wait_until(lambda: self._ended(begun.json()["status_url"]), PATIENCE_SECONDS)
+        show("exported", progress(manifest))
         download_url = manifest.pop("download_url", None)
         print("   the manifest")
         print(textwrap.indent(json.dumps(manifest, indent=2), "     "))
@@ -137,7 +150,11 @@ class Demo:
     def _ended(self, status_url: str) -> dict[str, Any]:
         """Return the manifest of an export that has ended, or nothing."""
         manifest: dict[str, Any] = self._http.get(status_url, timeout=30).json()
-        return {} if manifest["status"] == "running" else manifest
+        if manifest["status"] != "running":
+            return manifest
+        if sys.stdout.isatty():
+            print(f"   {'exporting':<24} {progress(manifest)}\x1b[K", end="\r", flush=True)
+        return {}
 
     def _state(self, code: str) -> str:
         state = self._emulator.programs.get(SHOP_PROGRAM, code)

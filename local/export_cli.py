@@ -5,47 +5,67 @@
 | LOYALTY_ID | the program | - |
 | FORMAT | jsonl, csv or parquet | jsonl |
 | TO | a folder, or s3://bucket/prefix/ | exports/ |
+| ACCEPT_FEWER | true: to S3, `latest` moves to it even if it has far fewer codes than before | false |
+| LATEST_MINIMUM_PERCENT | to S3, what is far fewer, as the stack's parameter LatestMinimumPercent has it | 50 |
 | ALTCRAFT_URL, ALTCRAFT_TOKEN, ALTCRAFT_WIRE | the Altcraft to ask | the one of the running `make local` |
 | PORT, or URL | where `make local` runs | 3000 |
 
 An export to S3 leaves there what the function would: the data, the manifest and `latest`. With the Altcraft of `make local`,
 S3 is that stack's as well, and TO=s3: is its bucket.
+
+Ctrl-C and SIGTERM end it in order, and a second one at once. Where it was killed, the next export into the same folder removes
+what was left, and to S3 its manifest reads as failed 15 minutes after its last sign of life.
 """
 
 from __future__ import annotations
+
+# Before what takes time to import, so that Ctrl-C is one line at any moment.
+# isort: off
+from local import interruption
+
+if __name__ == "__main__":
+    interruption.leave_at_once()
+# isort: on
 
 import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from botocore.config import Config
 from botocore.session import Session
 
 from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError
 from altcraft.token import Token
 from export_all.exporter import Exporter
+from export_all.failures import EndedByHand
 from export_all.formats import SUFFIXES, FormatUnavailable, encoder_for
+from export_all.manifests import LATEST_MINIMUM_PERCENT, Unsettled
 from export_all.orders import Order, new_export_id
 from export_all.pipeline import Pipeline
-from export_all.storage import StorageError, storage_detail
+from export_all.storage import StorageError, StorageUnavailable, storage_detail
+from local import streams
 from local.aws import CREDENTIALS, REGION
+from local.bar import bar, moving
 from local.emulator.settings import Settings
+from local.part_file import whole_file
 from local.running import NotRunning, address, find
 
 if TYPE_CHECKING:
     from altcraft.export import Export
     from altcraft.wire import Wire
-    from export_all.manifests import Manifest
+    from export_all.manifest import Manifest
 
 _LOOK_SECONDS: Final = 0.2
 _NO_DEADLINE: Final = float("inf")
-_BAR_WIDTH: Final = 30
+_PATIENCE: Final = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 3})
+"""Somebody waits in front of it, and sees nothing while S3 does not answer."""
 
 
 class Unusable(Exception):
@@ -71,6 +91,7 @@ class Plan:
 
     order: Order
     to: str
+    least_percent: int
     client: Client
     stack: Mapping[str, Any] | None
     """The running stack, where its Altcraft is asked."""
@@ -83,7 +104,19 @@ def plan(environ: Mapping[str, str]) -> Plan:
         Unusable, InvalidField: one is missing or wrong.
         NotRunning: no Altcraft is named and no stack runs.
     """
-    order = Order.from_fields({"loyalty_id": environ.get("LOYALTY_ID"), "output_format": environ.get("FORMAT") or None})
+    order = Order.from_fields(
+        {
+            "loyalty_id": environ.get("LOYALTY_ID"),
+            "output_format": environ.get("FORMAT") or None,
+            "accept_fewer": environ.get("ACCEPT_FEWER") or None,
+        }
+    )
+    to = environ.get("TO") or "exports/"
+    percent = environ.get("LATEST_MINIMUM_PERCENT") or str(LATEST_MINIMUM_PERCENT)
+    if not (percent.isascii() and percent.isdigit() and 1 <= int(percent[:4]) <= 100):
+        raise Unusable("LATEST_MINIMUM_PERCENT: must be a whole number from 1 to 100")
+    if order.accept_fewer and not to.startswith("s3:"):
+        raise Unusable("ACCEPT_FEWER: is for TO=s3://..., where there is a `latest` to move")
     wires: dict[str, Wire] = {"": "json", "json": "json", "xml": "xml"}
     wire = wires.get(environ.get("ALTCRAFT_WIRE", ""))
     if wire is None:
@@ -98,15 +131,15 @@ def plan(environ: Mapping[str, str]) -> Plan:
             "ALTCRAFT_TOKEN: is required for the Altcraft of ALTCRAFT_URL; let the shell read it, not its history"
         )
     client = Client(url, Token(GivenSecret(token)), wire, Timeouts(read=600))
-    return Plan(order, environ.get("TO") or "exports/", client, stack)
+    return Plan(order, to, int(percent), client, stack)
 
 
 class Progress:
     """One line that tells how far an export is: drawn over on a terminal, one after the other elsewhere."""
 
-    def __init__(self, export: Export, out: IO[str] = sys.stderr) -> None:
+    def __init__(self, export: Export, out: IO[str] | None = None) -> None:
         self._export = export
-        self._out = out
+        self._out = out or sys.stderr
         self._began = time.monotonic()
 
     def show(self, counts: Mapping[str, int]) -> None:
@@ -114,55 +147,58 @@ class Progress:
         seconds = max(time.monotonic() - self._began, 0.001)
         line = (
             f"{self._bar(counts['bytes_in'])}  {counts['codes']:>12,} codes  {counts['bytes_in'] / 1e6:>9,.1f} MB read"
-            f"  {counts['bytes_out'] / 1e6:>8,.1f} MB written  {counts['codes'] / seconds / 1e6:.2f} M codes/s"
+            f"  {counts['bytes_out'] / 1e6:>8,.1f} MB written  {counts['codes'] / seconds:>11,.0f} codes/s"
         )
-        self._out.write(f"\r{line}\x1b[K" if self._out.isatty() else f"{line}\n")
-        self._out.flush()
+        self._draw(f"\r{line}\x1b[K" if self._redraws() else f"{line}\n")
 
     def end(self, counts: Mapping[str, int]) -> None:
         """Draw the line for the last time."""
         self.show(counts)
-        if self._out.isatty():
-            self._out.write("\n")
+        if self._redraws():
+            self._draw("\n")
+
+    def _redraws(self) -> bool:
+        return self._out is not None and self._out.isatty()
+
+    def _draw(self, text: str) -> None:
+        if not streams.write(self._out, text):
+            self._out = None  # nobody looks any more, which is no reason to end
 
     def going(self, _: str, counts: Mapping[str, int]) -> None:
         """Draw the line, for a run into S3."""
         self.show(counts)
 
-    def ended(self, manifest: Manifest, _: float) -> None:
+    def ended(self, manifest: Manifest) -> None:
         """Draw the line for the last time, for a run into S3."""
         self.end({name: getattr(manifest, name) for name in ("codes", "bytes_in", "bytes_out")})
 
+    def suspected(self, manifest: Manifest) -> None:
+        """The result says it."""
+
     def _bar(self, bytes_in: int) -> str:
         expected = self._export.bytes_expected
-        if not expected:  # Altcraft does not say how much there is: something that moves, and no promise
-            place = int((time.monotonic() - self._began) * 8) % _BAR_WIDTH
-            return f"[{' ' * place}>{' ' * (_BAR_WIDTH - 1 - place)}]"
-        done = min(bytes_in / expected, 1.0)
-        return f"[{'=' * int(done * _BAR_WIDTH):<{_BAR_WIDTH}}] {done:>4.0%}"
+        return bar(bytes_in / expected) if expected else moving(time.monotonic() - self._began)
 
 
-def export_to_folder(chosen: Plan) -> str:
-    """Write the file; where it is. It has its name only once it is whole."""
-    folder = Path(chosen.to)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{new_export_id(datetime.now(UTC))}.{SUFFIXES[chosen.order.output_format]}"
-    half = target.with_name(f".{target.name}.part")
+def export_to_folder(chosen: Plan, interrupt: Callable[[], None]) -> str:
+    """Write the file; where it is. It has its name only once it is whole.
+
+    Args:
+        interrupt: called several times a second; what it raises ends the export.
+    """
+    target = Path(chosen.to) / f"{new_export_id(datetime.now(UTC))}.{SUFFIXES[chosen.order.output_format]}"
     export = chosen.client.export_all(chosen.order.loyalty_id)
     progress = Progress(export)
-    try:
-        with half.open("wb") as file:
-            pipeline = Pipeline(export, encoder_for(chosen.order.output_format), _Appending(file))
-            try:
-                while not pipeline.wait(_LOOK_SECONDS):
-                    progress.show(pipeline.counts())
-            except BaseException:
-                pipeline.stop()
-                raise
-        half.rename(target)
-    finally:
-        half.unlink(missing_ok=True)
-    progress.end(pipeline.counts())
+    with whole_file(target) as file:
+        pipeline = Pipeline(export, encoder_for(chosen.order.output_format), _Appending(file))
+        try:
+            while not pipeline.wait(_LOOK_SECONDS):
+                interrupt()
+                progress.show(pipeline.counts())
+            progress.end(pipeline.counts())
+        except BaseException:
+            pipeline.stop()
+            raise
     return f"{target}\nsha256 {pipeline.sha256()}"
 
 
@@ -178,8 +214,11 @@ class _Appending:
     add_last = add
 
 
-def export_to_s3(chosen: Plan) -> str:
+def export_to_s3(chosen: Plan, interrupt: Callable[[], None]) -> str:
     """Export as the function does; where the data is.
+
+    Args:
+        interrupt: called several times a second; what it raises ends the export.
 
     Raises:
         Unusable: TO is no place in S3.
@@ -187,35 +226,69 @@ def export_to_s3(chosen: Plan) -> str:
     """
     bucket, _, prefix = chosen.to.removeprefix("s3:").removeprefix("//").partition("/")
     if chosen.stack is None:
-        s3 = Session().create_client("s3")
+        s3 = Session().create_client("s3", config=_PATIENCE)
     else:
         names: Any = {name.lower(): text for name, text in CREDENTIALS.items()}
-        s3 = Session().create_client("s3", REGION, endpoint_url=chosen.stack["aws_endpoint_url"], **names)
+        s3 = Session().create_client(
+            "s3", REGION, endpoint_url=chosen.stack["aws_endpoint_url"], config=_PATIENCE, **names
+        )
         bucket = bucket or chosen.stack["export_bucket"]
     if not bucket or (prefix and not prefix.endswith("/")):
         raise Unusable("TO: must be a folder, or s3://bucket/ or s3://bucket/prefix/, with a slash at its end")
     export = chosen.client.export_all(chosen.order.loyalty_id)
     progress = Progress(export)
-    exporter = Exporter(s3, bucket, prefix, lambda _: export, beat=1.0, watcher=progress)
+    exporter = Exporter(
+        s3,
+        bucket,
+        prefix,
+        lambda _: export,
+        beat=1.0,
+        watcher=progress,
+        least_percent=chosen.least_percent,
+        interrupt=interrupt,
+    )
     export_id = new_export_id(datetime.now(UTC))
     manifest = exporter.run(chosen.order, export_id, "make export", _NO_DEADLINE)
     if manifest.error is not None:
+        interrupt()  # where that is what ended it
         raise RuntimeError(str(manifest.error["detail"]))
-    return f"s3://{bucket}/{manifest.key}\nsha256 {manifest.sha256}"
+    suspect = (
+        f"\nsuspect: {manifest.codes} codes are none, or far fewer than the newest good export has. It is kept, and latest "
+        "stays where it was; ACCEPT_FEWER=true would move it."
+    )
+    return f"s3://{bucket}/{manifest.key}\nsha256 {manifest.sha256}{suspect if manifest.withheld else ''}"
 
 
 def main() -> None:
     """Export, and print where to."""
+    streams.keep_numbers()
     logging.disable()  # what the function would log, the progress bar tells
+    status = 1
     try:
         chosen = plan(os.environ)
-        print(export_to_s3(chosen) if chosen.to.startswith("s3:") else export_to_folder(chosen))
-    except KeyboardInterrupt:
-        sys.exit("\nStopped; nothing was exported.")
+        to_s3 = chosen.to.startswith("s3:")
+        with interruption.in_order() as stopped:
+
+            def interrupt() -> None:
+                if stopped():
+                    raise EndedByHand
+
+            try:
+                result = export_to_s3(chosen, interrupt) if to_s3 else export_to_folder(chosen, interrupt)
+            except EndedByHand:
+                status, reason = stopped(), interruption.STOPPED
+            else:
+                streams.say(result)
+                return
     except StorageError as error:
-        sys.exit(f"\n{storage_detail(error)}")
-    except (Unusable, NotRunning, FormatUnavailable, AltcraftError, OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"\n{error}")
+        reason = storage_detail(error)
+    except (
+        *(Unusable, NotRunning, FormatUnavailable, AltcraftError, StorageUnavailable, Unsettled),
+        *(OSError, ValueError, RuntimeError),
+    ) as error:
+        reason = str(error)
+    streams.complain(reason)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from activate.redemption import MAX_TEXT, Outcome, Reason
 from altcraft import __version__
 from altcraft.wire import MEDIA_TYPES, encode
 from export_all.app import DOWNLOAD_SECONDS
-from export_all.manifests import Manifest
+from export_all.manifest import Manifest
 from export_all.orders import OUTPUT_FORMATS
 from local.answers import ROOT, Answer, Told, answers
 from local.application import API, Application, GatewayResponse, Route
@@ -112,7 +112,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         success="The export is begun.",
         request="ExportOrder",
         answer="ExportBegun",
-        samples=("export_all-api-json.json", "export_all-api-xml.json"),
+        samples=("export_all-api-json.json", "export_all-api-xml.json", "export_all-api-accept-fewer.json"),
         example={
             "export_id": _EXPORT_ID,
             "status": "running",
@@ -241,6 +241,14 @@ def _manifest() -> Json:
     described = {
         **schema["properties"],
         "error": {"anyOf": [{"type": "null"}, {"$ref": "#/components/schemas/Failure"}]},
+        "suspect": {
+            "type": "boolean",
+            "description": "It has no codes, or far fewer than the newest good export before it; `latest` does not move to it.",
+        },
+        "accept_fewer": {
+            "type": "boolean",
+            "description": "The request was to move `latest` to it all the same.",
+        },
         "download_url": {
             "type": "string",
             "format": "uri",
@@ -305,6 +313,13 @@ SCHEMAS: Final[Json] = {
             "output_format": {
                 "description": f"{OUTPUT_FORMATS[0]} where it is left out. parquet needs the parameter ParquetLayerArn.",
                 "enum": [*OUTPUT_FORMATS, None],
+            },
+            "accept_fewer": {
+                "description": (
+                    "Whether `latest` moves to the export even if it has no codes, or far fewer than the newest good one. "
+                    "False where it is left out."
+                ),
+                "enum": [True, False, "true", "false", None],
             },
         },
     },

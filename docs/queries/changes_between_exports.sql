@@ -1,45 +1,33 @@
--- What changed between the two newest exports of each program in the last week, code by code.
-WITH exports AS (
-  SELECT loyalty_id, path, row_number() OVER (PARTITION BY loyalty_id ORDER BY path DESC) AS age
+-- What changed between the two newest good exports of each program, code by code.
+WITH newest AS (
+  SELECT loyalty_id, exported_at, row_number() OVER (PARTITION BY loyalty_id ORDER BY exported_at DESC) AS age
   FROM (
-    SELECT DISTINCT loyalty_id, "$path" AS path
-    FROM promocodes
-    WHERE dt >= CAST(CAST(current_date - INTERVAL '7' DAY AS date) AS varchar)
-  ) AS files
+    SELECT loyalty_id, CAST(from_iso8601_timestamp(started_at) AT TIME ZONE 'UTC' AS timestamp(3)) AS exported_at
+    FROM exports
+    WHERE status = 'succeeded' AND (NOT coalesce(suspect, false) OR coalesce(accept_fewer, false))
+  ) AS good
 ), pairs AS (
-  SELECT newer.loyalty_id, newer.path AS newer_path, older.path AS older_path
-  FROM exports newer
-  JOIN exports older ON older.loyalty_id = newer.loyalty_id AND older.age = 2
+  SELECT newer.loyalty_id, newer.exported_at AS newer_at, older.exported_at AS older_at
+  FROM newest newer
+  JOIN newest older ON older.loyalty_id = newer.loyalty_id AND older.age = 2
   WHERE newer.age = 1
 ), after AS (
-  SELECT p.loyalty_id, p.code, nullif(p.attached, '') AS attached, nullif(p.activated, '') AS activated,
-         nullif(p.expired, '') AS expired
-  FROM promocodes p
-  JOIN pairs ON p."$path" = pairs.newer_path AND p.loyalty_id = pairs.loyalty_id
-  WHERE p.dt >= CAST(CAST(current_date - INTERVAL '7' DAY AS date) AS varchar)
+  SELECT h.loyalty_id, h.code, h.state
+  FROM promocodes_history h
+  JOIN pairs ON pairs.loyalty_id = h.loyalty_id
+  WHERE h.valid_from <= pairs.newer_at AND h.valid_to IS NULL
 ), before AS (
-  SELECT p.loyalty_id, p.code, nullif(p.attached, '') AS attached, nullif(p.activated, '') AS activated,
-         nullif(p.expired, '') AS expired
-  FROM promocodes p
-  JOIN pairs ON p."$path" = pairs.older_path AND p.loyalty_id = pairs.loyalty_id
-  WHERE p.dt >= CAST(CAST(current_date - INTERVAL '7' DAY AS date) AS varchar)
-), compared AS (
-  SELECT
-    coalesce(after.loyalty_id, before.loyalty_id) AS loyalty_id,
-    coalesce(after.code, before.code) AS code,
-    CASE
-      WHEN before.code IS NULL THEN 'added'
-      WHEN after.code IS NULL THEN 'removed'
-      WHEN before.activated IS NULL AND after.activated IS NOT NULL THEN 'used'
-      WHEN before.activated IS NOT NULL AND after.activated IS NULL THEN 'no longer used'
-      WHEN before.expired IS NULL AND after.expired IS NOT NULL THEN 'expired'
-      WHEN before.attached IS NULL AND after.attached IS NOT NULL THEN 'attached'
-      WHEN before.attached IS NOT NULL AND after.attached IS NULL THEN 'detached'
-    END AS change
-  FROM after
-  FULL OUTER JOIN before ON after.loyalty_id = before.loyalty_id AND after.code = before.code
+  SELECT h.loyalty_id, h.code, h.state
+  FROM promocodes_history h
+  JOIN pairs ON pairs.loyalty_id = h.loyalty_id
+  WHERE h.valid_from <= pairs.older_at AND (h.valid_to > pairs.older_at OR h.valid_to IS NULL)
 )
-SELECT loyalty_id, code, change
-FROM compared
-WHERE change IS NOT NULL
-ORDER BY loyalty_id, change, code
+SELECT
+  coalesce(after.loyalty_id, before.loyalty_id) AS loyalty_id,
+  coalesce(after.code, before.code) AS code,
+  coalesce(before.state, 'none') AS was,
+  coalesce(after.state, 'none') AS became
+FROM after
+FULL OUTER JOIN before ON after.loyalty_id = before.loyalty_id AND after.code = before.code
+WHERE coalesce(after.state, 'none') <> coalesce(before.state, 'none')
+ORDER BY 1, 2

@@ -1,22 +1,12 @@
--- Where the codes of each program stand, by its newest export of the last week.
-WITH newest AS (
-  SELECT loyalty_id, max("$path") AS path
-  FROM promocodes
-  WHERE dt >= CAST(CAST(current_date - INTERVAL '7' DAY AS date) AS varchar)
-  GROUP BY loyalty_id
-)
+-- Where the codes of each program stand, by its newest good export.
 SELECT
-  p.loyalty_id,
-  p.dt,
+  loyalty_id,
+  dt,
   count(*) AS codes,
-  count(*) FILTER (WHERE nullif(p.activated, '') IS NOT NULL) AS used,
-  count(*) FILTER (WHERE nullif(p.activated, '') IS NULL AND nullif(p.expired, '') IS NOT NULL) AS expired,
-  count(*) FILTER (WHERE nullif(p.activated, '') IS NULL AND nullif(p.expired, '') IS NULL
-                     AND nullif(p.attached, '') IS NOT NULL) AS attached,
-  count(*) FILTER (WHERE nullif(p.activated, '') IS NULL AND nullif(p.expired, '') IS NULL
-                     AND nullif(p.attached, '') IS NULL) AS free
-FROM promocodes p
-JOIN newest ON p."$path" = newest.path AND p.loyalty_id = newest.loyalty_id
-WHERE p.dt >= CAST(CAST(current_date - INTERVAL '7' DAY AS date) AS varchar)
-GROUP BY p.loyalty_id, p.dt
-ORDER BY p.loyalty_id
+  count(*) FILTER (WHERE state = 'activated') AS used,
+  count(*) FILTER (WHERE state = 'expired') AS expired,
+  count(*) FILTER (WHERE state = 'attached') AS attached,
+  count(*) FILTER (WHERE state = 'free') AS free
+FROM promocodes_latest
+GROUP BY loyalty_id, dt
+ORDER BY loyalty_id

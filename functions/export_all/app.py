@@ -4,9 +4,9 @@
 |---|---|---|
 | API | REST proxy, `POST /promocodes/export_all` | 202 and where to ask; the run is an invocation of its own |
 | status | REST proxy, `GET /promocodes/exports/{export_id}` | the manifest, and a download link once it has succeeded |
-| schedule | `{"loyalty_ids", "output_format"?, "scheduled_at"?}` | the export ids; each run is an invocation of its own |
-| run | `{"loyalty_id", "output_format"?, "export_id"}` | the manifest; raised where another try may succeed |
-| direct | `{"loyalty_id", "output_format"?}` | the manifest |
+| schedule | `{"loyalty_ids", "output_format"?, "accept_fewer"?, "scheduled_at"?}` | the export ids; each run as above |
+| run | `{"loyalty_id", "output_format"?, "accept_fewer"?, "export_id"}` | the manifest; raised where another try may succeed |
+| direct | `{"loyalty_id", "output_format"?, "accept_fewer"?}` | the manifest |
 
 What a door needs is imported when it is first used: asking for a status must not pay for the export's libraries.
 """
@@ -24,7 +24,8 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from export_all.manifests import Lease, Manifest, Manifests, Superseded, begun, rfc3339
+from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
+from export_all.manifests import Lease, Manifests, Superseded
 from export_all.orders import (
     Order,
     export_id_from,
@@ -44,6 +45,7 @@ from serverless.telemetry import logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     from altcraft.export import Export
     from export_all.exporter import Exporter
@@ -93,7 +95,7 @@ def _start(request: Request, event: Mapping[str, Any]) -> Reply:
     except StorageError as error:
         raise _unavailable(error) from error
     status_url = _status_url(request, event["requestContext"], export_id)
-    started = {"export_id": export_id, "status": manifest.as_seen(now).status, "status_url": status_url}
+    started = {"export_id": export_id, "status": manifest.status, "status_url": status_url}
     return reply(request, HTTPStatus.ACCEPTED, started, {"Location": status_url})
 
 
@@ -105,6 +107,13 @@ def _status(request: Request) -> Reply:
         raise _invalid(error) from error
     except StorageError as error:
         raise _unavailable(error) from error
+    except UnreadableManifest as error:
+        raise Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "unreadable_manifest",
+            "Something else is in the manifest's place",
+            f"{error}. A person or another version has written it: remove it, and export again.",
+        ) from error
     if manifest is None:
         raise Problem(
             HTTPStatus.NOT_FOUND,
@@ -203,12 +212,20 @@ def _exporter() -> Exporter:
             raise SettingsError(str(error)) from error
         return client.export_all(loyalty_id)
 
-    return Exporter(aws.client("s3"), settings().export_bucket, settings().export_prefix, source)
+    return Exporter(
+        aws.client("s3"),
+        settings().export_bucket,
+        settings().export_prefix,
+        source,
+        least_percent=settings().latest_minimum_percent,
+    )
 
 
 @cache
 def _manifests() -> Manifests:
-    return Manifests(aws.client("s3"), settings().export_bucket, settings().export_prefix)
+    return Manifests(
+        aws.client("s3"), settings().export_bucket, settings().export_prefix, settings().latest_minimum_percent
+    )
 
 
 def _own_name() -> str:
@@ -232,7 +249,7 @@ def _invalid(error: InvalidField) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error))
 
 
-def _unavailable(error: ClientError | BotoCoreError) -> Problem:
+def _unavailable(error: ClientError | BotoCoreError | ResponseParserError) -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "storage_unavailable",

@@ -1,25 +1,27 @@
 """One run of an export: once, whole or not at all, and never backwards.
 
-The order of the steps carries that. First the manifest is taken hold of; then the rows go into an object that nobody sees;
-Altcraft's outcome, behind the rows, decides; the hold is checked and the object let be seen; the manifest says so; `latest`
-follows. Killed between any two of them, the next try of the same export finds out where it stands.
+The order of the steps carries that. First the manifest is claimed; then the rows go into an object that nobody sees;
+Altcraft's outcome, after the rows, decides; the claim is checked and the object published; the manifest says so, and whether
+it is suspect; `latest` follows. Killed between any two of them, the next try of the same export finds out where it stands.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from export_all.failures import DeadlinePassed, Failure, failure
 from export_all.formats import SUFFIXES, encoder_for
-from export_all.manifests import Lease, Manifest, Manifests, Superseded, rfc3339
+from export_all.manifest import Manifest, UnreadableManifest, rfc3339
+from export_all.manifests import LATEST_MINIMUM_PERCENT, Lease, Manifests, Superseded, data_folder
 from export_all.pipeline import Pipeline, Source
 from export_all.storage import StorageError
-from export_all.upload import AlreadyThere, Upload
-from serverless.telemetry import Metric, count, logger
+from export_all.upload import AlreadyThere, Unconfirmed, Upload
+from export_all.watching import Telemetry, Watcher
+from serverless.telemetry import logger
 
 if TYPE_CHECKING:
     from export_all.orders import Order
@@ -31,33 +33,8 @@ _LOOK_SECONDS: Final = 0.25
 """How often a run looks whether a multipart upload has begun, which the manifest must know should the run be killed."""
 
 
-class Watcher(Protocol):
-    """Is told how a run goes."""
-
-    def going(self, export_id: str, counts: dict[str, int]) -> None:
-        """The counts so far, every beat."""
-
-    def ended(self, manifest: Manifest, seconds: float) -> None:
-        """The end, good or bad."""
-
-
-class Telemetry:
-    """Tells it to the log and the metrics."""
-
-    def going(self, export_id: str, counts: dict[str, int]) -> None:
-        """The counts so far, as a line."""
-        logger.info("Exporting", extra={"export_id": export_id, **counts})
-
-    def ended(self, manifest: Manifest, seconds: float) -> None:
-        """The end, as metrics."""
-        count(Metric.EXPORTS, status=manifest.status)
-        if manifest.error is not None and manifest.error["type"] == "token_refused":
-            count(Metric.TOKEN_REFUSED)
-        if manifest.status == "succeeded":
-            count(Metric.EXPORT_CODES, manifest.codes)
-            count(Metric.EXPORT_BYTES, manifest.bytes_out)
-            count(Metric.EXPORT_SECONDS, seconds)
-            logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
+def _go_on() -> None:
+    """Nothing interrupts a run in Lambda but its deadline."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +48,8 @@ class Exporter:
         source: asks Altcraft for a program's codes; called once a run.
         beat: seconds between two reports of the counts.
         watcher: told how it goes.
+        least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
+        interrupt: called several times a second until the object is to be published; what it raises ends the run.
     """
 
     s3: Any
@@ -79,11 +58,13 @@ class Exporter:
     source: Callable[[int], Source]
     beat: float = BEAT_SECONDS
     watcher: Watcher = field(default_factory=Telemetry)
+    least_percent: int = LATEST_MINIMUM_PERCENT
+    interrupt: Callable[[], None] = _go_on
 
     @property
     def manifests(self) -> Manifests:
         """The manifests of this bucket."""
-        return Manifests(self.s3, self.bucket, self.prefix)
+        return Manifests(self.s3, self.bucket, self.prefix, self.least_percent, self.watcher)
 
     def run(self, order: Order, export_id: str, request: str, deadline: float) -> Manifest:
         """Run an export; its manifest, succeeded or failed. Where it has been run, or is being run, that run's.
@@ -96,27 +77,35 @@ class Exporter:
 
         Raises:
             OtherExport: the id belongs to another order's export.
-            ClientError, BotoCoreError: S3 does not even take the manifest.
+            UnreadableManifest: something else is in the manifest's place.
+            Unconfirmed: S3 does not say whether the object is there; the manifest still says running, and the next try, or
+                whoever looks, finds out.
+            StorageError: S3 does not even take the manifest.
         """
+        self._catch_up(order)
         now = datetime.now(UTC)
         claimed = self.manifests.claim(export_id, order, self._data_key(order, export_id, now), request, now)
         if isinstance(claimed, Manifest):
             logger.info("The export has been run, or is being run", export_id=export_id, status=claimed.status)
             if claimed.status == "succeeded":
-                self.manifests.publish(claimed)
+                return self.manifests.settled(claimed, accept_fewer=order.accept_fewer)
             return claimed
         try:
             manifest = self._run(order, claimed, deadline)
         except Superseded:
             logger.warning("Another run has taken the export over", export_id=export_id)
             return self.manifests.read(export_id) or claimed.manifest
-        self.watcher.ended(manifest, (datetime.now(UTC) - now).total_seconds())
+        self.watcher.ended(manifest)
+        if manifest.withheld:
+            self.watcher.suspected(manifest)
+        if manifest.status == "succeeded":
+            return self.manifests.settled(manifest, accept_fewer=order.accept_fewer)
         return manifest
 
     def _run(self, order: Order, lease: Lease, deadline: float) -> Manifest:
         try:
             result = self._produce(order, lease, deadline)
-        except Superseded:
+        except (Superseded, Unconfirmed):
             raise
         except Exception as error:  # told in the manifest, whatever it is; a defect of ours is raised as well
             told = failure(error)
@@ -131,9 +120,8 @@ class Exporter:
             if told is None:
                 raise
             return failed
-        succeeded = lease.save(status="succeeded", finished_at=_now(), key=lease.owner.key, **result)
-        self.manifests.publish(succeeded)
-        return succeeded
+        judged = self.manifests.judged(replace(lease.manifest, **result))
+        return lease.save(status="succeeded", finished_at=_now(), key=lease.owner.key, suspect=judged.suspect, **result)
 
     def _produce(self, order: Order, lease: Lease, deadline: float) -> dict[str, Any]:
         """Write the data object; what the manifest is to say of it."""
@@ -143,15 +131,14 @@ class Exporter:
         try:
             self._watch(pipeline, upload, lease, deadline)
             result = {**pipeline.counts(), "sha256": pipeline.sha256()}
-            # All that the manifest is to say: killed behind the next step, the export is made good by whoever looks.
+            # All that the manifest is to say: killed after the next step, the export is adopted by whoever looks.
             lease.save(upload=upload.id, mark=upload.mark, **result)
             try:
                 upload.complete()
-            except AlreadyThere:
-                # A try that lost its hold let it be seen all the same, and nobody has been told of its object.
-                there = upload.there()
+            except AlreadyThere as other:
+                # A try that lost its claim published it all the same, and no manifest names its object.
                 lease.save(upload=upload.id, mark=upload.mark)
-                upload.complete(instead_of=there)
+                upload.complete(instead_of=other.etag)
         except BaseException:
             pipeline.stop()
             _discard(upload)
@@ -161,6 +148,7 @@ class Exporter:
     def _watch(self, pipeline: Pipeline, upload: Upload, lease: Lease, deadline: float) -> None:
         reported = time.monotonic()
         while not pipeline.wait(min(_LOOK_SECONDS, deadline - time.monotonic())):
+            self.interrupt()
             now = time.monotonic()
             if now >= deadline:
                 raise DeadlinePassed(
@@ -174,10 +162,14 @@ class Exporter:
                 self.watcher.going(lease.manifest.export_id, counts)
 
     def _data_key(self, order: Order, export_id: str, now: datetime) -> str:
-        # The table of the exports reads loyalty_id=.../dt=... right under promocodes/, and is one of JSON Lines.
-        folder = "" if order.output_format == "jsonl" else f"{order.output_format}/"
-        suffix = SUFFIXES[order.output_format]
-        return f"{self.prefix}promocodes/{folder}loyalty_id={order.loyalty_id}/dt={now:%Y-%m-%d}/{export_id}.{suffix}"
+        folder = data_folder(self.prefix, order.loyalty_id, order.output_format)
+        return f"{folder}dt={now:%Y-%m-%d}/{export_id}.{SUFFIXES[order.output_format]}"
+
+    def _catch_up(self, order: Order) -> None:
+        try:
+            self.manifests.catch_up(order.loyalty_id)
+        except (UnreadableManifest, *StorageError):
+            logger.exception("latest is not caught up", loyalty_id=order.loyalty_id)
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from altcraft.errors import (
     AltcraftError,
@@ -25,6 +26,10 @@ from serverless.settings import SettingsError
 
 class DeadlinePassed(Exception):
     """The run would not have ended before Lambda ends it."""
+
+
+class EndedByHand(Exception):
+    """Whoever runs the export wants it no more."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,12 @@ def failure(error: BaseException) -> Failure | None:
             return Failure(name, str(error), error.retryable, error.refusal)
         case DeadlinePassed():
             return Failure("deadline", str(error), retryable=True)
+        case EndedByHand():
+            return Failure("stopped", "The run was ended by hand. Export again.", retryable=True)
         case SecretError() | SettingsError() | UnusableToken():
             return Failure("not_configured", str(error), retryable=True)
         case FormatUnavailable():
             return Failure("format_unavailable", str(error), retryable=False)
-        case ClientError() | BotoCoreError():
+        case ClientError() | BotoCoreError() | ResponseParserError():
             return Failure("storage_unavailable", storage_detail(error), retryable=True)
     return None

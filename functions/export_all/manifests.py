@@ -5,9 +5,12 @@ Every write is conditional, so that of two who run the same export only one goes
     {prefix}exports/{export_id}.json           the manifest: running, then succeeded or failed
     {prefix}latest/loyalty_id={id}.json        the manifest of the newest good export
 
+A guard stands over `latest`: it does not move to an export that has no codes, or far fewer than the one it names, unless that
+export says `accept_fewer`.
+
 Who is at it stands in the object's metadata, not in the manifest: `request` (the invocation's id, which Lambda keeps when it
-tries again), `attempt` (one try of it), `key` and `upload` (what a dead try may have left half uploaded), and `mark` (by which
-the data object is known that a try was about to let be seen).
+tries again), `attempt` (one try of it), `seen` (its last sign of life), `key` and `upload` (what a dead try may have left half
+uploaded), and `mark` (by which the data object is known that a try was about to publish).
 """
 
 from __future__ import annotations
@@ -15,69 +18,34 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from export_all.storage import LOST_RACE, code_of
-from export_all.upload import is_marked
-
-if TYPE_CHECKING:
-    from export_all.orders import Order
+from export_all.manifest import (
+    LONGEST_MANIFEST,
+    Manifest,
+    UnreadableManifest,
+    begun,
+    read_manifest,
+    rfc3339,
+    too_few,
+)
+from export_all.orders import OUTPUT_FORMATS, Order
+from export_all.storage import LOST_RACE, MISSING, StorageError, code_of
+from export_all.upload import seen_at
+from export_all.watching import Telemetry, Watcher
+from serverless.telemetry import logger
 
 LIFETIME: Final = timedelta(seconds=900)
-"""What Lambda gives a run at the most; one that has not ended by then never will."""
+"""A run that gives no sign of life for so long is dead, and one that nobody has begun by then never begins. A run writes its
+manifest every few seconds, however long it takes; this is what Lambda gives it in all."""
 
-_MISSING: Final = frozenset({"NoSuchKey", "404"})
+LATEST_MINIMUM_PERCENT: Final = 50
+
 _MOST_TRIES: Final = 10
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known of an export. Times are RFC 3339, UTC; sizes in bytes; the counts are those so far while it runs."""
-
-    export_id: str
-    loyalty_id: int
-    status: Literal["running", "succeeded", "failed"]
-    output_format: str
-    started_at: str
-    finished_at: str | None = None
-    codes: int = 0
-    attached: int = 0
-    activated: int = 0
-    expired: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    key: str | None = None
-    sha256: str | None = None
-    error: dict[str, object] | None = None
-
-    def overdue(self, now: datetime) -> bool:
-        """Whether it says running and cannot be any more."""
-        return self.status == "running" and now - datetime.fromisoformat(self.started_at) > LIFETIME
-
-    def as_seen(self, now: datetime) -> Manifest:
-        """The manifest as a reader is to see it: a run that was killed has failed."""
-        if not self.overdue(now):
-            return self
-        killed: dict[str, object] = {
-            "type": "killed",
-            "detail": "The run ended without a word: it was killed, or never began. Export again.",
-            "retryable": True,
-        }
-        return replace(self, status="failed", error=killed)
-
-
-def begun(export_id: str, order: Order, now: datetime) -> Manifest:
-    """The manifest of an export that begins."""
-    return Manifest(export_id, order.loyalty_id, "running", order.output_format, rfc3339(now))
-
-
-def rfc3339(moment: datetime) -> str:
-    """A moment in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -86,6 +54,7 @@ class Owner:
 
     request: str = ""
     attempt: str = ""
+    seen: str = ""
     key: str = ""
     upload: str = ""
     mark: str = ""
@@ -103,9 +72,22 @@ class Unsettled(Exception):
     """A conditional write was lost again and again, and nothing says to whom."""
 
 
+class _Stored(NamedTuple):
+    """A manifest as it lies in S3."""
+
+    manifest: Manifest
+    owner: Owner
+    etag: str
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether it says running and cannot be any more: nobody has given a sign of life for too long."""
+        seen = datetime.fromisoformat(self.owner.seen or self.manifest.started_at)
+        return self.manifest.status == "running" and now - seen > LIFETIME
+
+
 @dataclass
 class Lease:
-    """One run's hold on an export. Lost at the moment another run writes the manifest."""
+    """One run's claim on an export. Lost at the moment another run writes the manifest."""
 
     _manifests: Manifests = field(repr=False)
     manifest: Manifest
@@ -116,37 +98,73 @@ class Lease:
         """Change the manifest's fields, and say what is being uploaded.
 
         Raises:
-            Superseded: the hold is lost.
+            Superseded: the claim is lost.
         """
         self.manifest = replace(self.manifest, **changes)
-        self.owner = replace(self.owner, upload=upload, mark=mark)
+        self.owner = replace(self.owner, upload=upload, mark=mark, seen=rfc3339(datetime.now(UTC)))
         self._etag = self._manifests.overwrite(self.manifest, self.owner, self._etag)
         return self.manifest
 
 
 class Manifests:
-    """The manifests under one prefix of a bucket."""
+    """The manifests under one prefix of a bucket.
 
-    def __init__(self, s3: Any, bucket: str, prefix: str) -> None:
+    Args:
+        s3: a botocore client.
+        bucket: where they are.
+        prefix: what every key begins with.
+        least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
+        watcher: reports exports that are found to have ended, and suspect ones; None: to log and metrics.
+    """
+
+    def __init__(
+        self,
+        s3: Any,
+        bucket: str,
+        prefix: str,
+        least_percent: int = LATEST_MINIMUM_PERCENT,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._s3 = s3
         self._bucket = bucket
         self._prefix = prefix
+        self._least_percent = least_percent
+        self._watcher: Watcher = watcher or Telemetry()
 
     def read(self, export_id: str) -> Manifest | None:
-        """A manifest as it was written; None where there is none."""
-        stored = self._read(self._key(export_id))
-        return stored[0] if stored else None
+        """A manifest as it was written; None where there is none.
+
+        Raises:
+            UnreadableManifest: something else is in its place.
+        """
+        stored = self._read_export(export_id)
+        return stored.manifest if stored else None
 
     def look(self, export_id: str, now: datetime) -> Manifest | None:
-        """A manifest as a reader is to see it: of a run that was killed, what came of it. None where there is none."""
-        stored = self._read(self._key(export_id))
+        """A manifest as a reader is to see it: of a run that was killed, what came of it. None where there is none.
+
+        Whoever looks catches up what a run could not write: the manifest of a whole object, and `latest`.
+
+        Raises:
+            UnreadableManifest: something else is in its place.
+            StorageError: S3 does not say what came of a killed run.
+        """
+        stored = self._read_export(export_id)
         if stored is None:
             return None
-        manifest = stored[0]
-        if manifest.overdue(now) and (adopted := self._adopt(stored, now)):
-            self.publish(adopted)
-            return adopted
-        return manifest.as_seen(now)
+        manifest = stored.manifest
+        if stored.overdue(now):
+            adopted = self._adopt(stored, now)
+            if adopted is None:
+                return manifest.killed()
+            manifest = adopted
+        if manifest.status != "succeeded":
+            return manifest
+        try:
+            return self.settled(manifest)
+        except StorageError:
+            logger.exception("latest is not caught up yet", export_id=export_id)
+            return manifest
 
     def announce(self, manifest: Manifest) -> Manifest:
         """Write the manifest of an export that is about to be run; give back the one that is there already."""
@@ -155,10 +173,10 @@ class Manifests:
         return self.read(manifest.export_id) or manifest
 
     def claim(self, export_id: str, order: Order, key: str, request: str, now: datetime) -> Lease | Manifest:
-        """Take hold of an export, to run it; or the manifest, where it has succeeded or another run is at it.
+        """Claim an export, to run it; or the manifest, where it has succeeded or another run is at it.
 
-        A hold can be taken of what nobody has begun, of what has failed or was killed, and by Lambda's next try of the same
-        request. A run that still lives notices at its next write.
+        What nobody has begun can be claimed, what has failed or was killed, and by Lambda's next try of the same request
+        also what is running. A run that still lives notices at its next write.
 
         Args:
             export_id: the export's.
@@ -169,11 +187,12 @@ class Manifests:
 
         Raises:
             OtherExport: the id is that of another order's export.
+            UnreadableManifest: something else is in the manifest's place.
         """
         fresh = begun(export_id, order, now)
         for _ in range(_MOST_TRIES):
-            owner = Owner(request, uuid.uuid4().hex, key)
-            stored = self._read(self._key(export_id))
+            owner = Owner(request, uuid.uuid4().hex, rfc3339(now), key)
+            stored = self._read_export(export_id)
             if stored is None:
                 etag = self._write(self._key(export_id), fresh, owner, IfNoneMatch="*")
             else:
@@ -183,7 +202,7 @@ class Manifests:
                         f"{export_id} is an export of program {manifest.loyalty_id} as {manifest.output_format}"
                     )
                 others = (
-                    manifest.status == "running" and not manifest.overdue(now) and before.request not in ("", request)
+                    manifest.status == "running" and not stored.overdue(now) and before.request not in ("", request)
                 )
                 if manifest.status == "succeeded" or others:
                     return manifest
@@ -197,17 +216,32 @@ class Manifests:
                 return Lease(self, fresh, owner, etag)
         raise Unsettled(f"the manifest of {export_id} could not be written")
 
-    def _adopt(self, stored: tuple[Manifest, Owner, str], now: datetime) -> Manifest | None:
+    def judged(self, manifest: Manifest) -> Manifest:
+        """A whole export's manifest, with the verdict whether it is suspect beside what `latest` has now."""
+        try:
+            newest = self._read_latest(manifest.loyalty_id)
+        except UnreadableManifest as error:
+            # What cannot be compared with is no reason to be sure, and not ours to replace unasked.
+            logger.error(str(error), export_id=manifest.export_id)
+            return replace(manifest, suspect=True)
+        least, before = self._least_percent, newest.manifest if newest else None
+        return replace(manifest, suspect=manifest.suspect or too_few(manifest.codes, before, least))
+
+    def _adopt(self, stored: _Stored, now: datetime) -> Manifest | None:
         """Make an export good whose run was killed after its object could be seen and before the manifest said so."""
         manifest, owner, etag = stored
-        if (
-            manifest.status != "running"
-            or not owner.mark
-            or not is_marked(self._s3, self._bucket, owner.key, owner.mark)
-        ):
+        if manifest.status != "running" or not owner.mark:
             return None
-        good = replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key)
-        return good if self._write(self._key(good.export_id), good, owner, IfMatch=etag) else None
+        there = seen_at(self._s3, self._bucket, owner.key)
+        if there is None or there.mark != owner.mark:
+            return None
+        good = self.judged(replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key))
+        if not self._write(self._key(good.export_id), good, owner, IfMatch=etag):
+            return None
+        self._watcher.ended(good)
+        if good.withheld:
+            self._watcher.suspected(good)
+        return good
 
     def overwrite(self, manifest: Manifest, owner: Owner, etag: str) -> str:
         """Write a manifest over the one with this ETag; the new ETag.
@@ -219,39 +253,126 @@ class Manifests:
         for _ in range(_MOST_TRIES):
             if written := self._write(key, manifest, owner, IfMatch=etag):
                 return written
-            stored = self._read(key)
+            stored = self._read_export(manifest.export_id)
             # A write whose answer was lost is made again by the SDK, and then loses against itself.
-            if stored is None or stored[1].attempt != owner.attempt:
+            if stored is None or stored.owner.attempt != owner.attempt:
                 raise Superseded(manifest.export_id)
-            etag = stored[2]
+            etag = stored.etag
         raise Unsettled(f"the manifest of {manifest.export_id} could not be written")
 
-    def publish(self, manifest: Manifest) -> bool:
-        """Make a good export the newest one of its program, unless a newer one is; whether it is now."""
-        key = f"{self._prefix}latest/loyalty_id={manifest.loyalty_id}.json"
+    def settled(self, manifest: Manifest, *, accept_fewer: bool = False) -> Manifest:
+        """A good export, once `latest` has moved to it where it should; its manifest, which may say suspect only now.
+
+        Args:
+            manifest: of an export that has succeeded.
+            accept_fewer: whether whoever asks now accepts it should it be suspect.
+        """
+        if accept_fewer and not manifest.accept_fewer:
+            manifest = self._amend(manifest, accept_fewer=True)
+        if manifest.withheld or self.publish(manifest, over_unreadable=accept_fewer):
+            return manifest
+        return self.read(manifest.export_id) or manifest
+
+    def publish(self, manifest: Manifest, *, over_unreadable: bool = False) -> bool:
+        """Make a good export the newest one of its program, unless a newer one is, or it is suspect; whether it is now.
+
+        Args:
+            manifest: of an export that has succeeded.
+            over_unreadable: replace also what is no manifest of ours, and may have been newer.
+        """
+        key = self._latest_key(manifest.loyalty_id)
         for _ in range(_MOST_TRIES):
-            stored = self._read(key)
-            if stored is not None and _age(stored[0]) >= _age(manifest):
-                return stored[0].export_id == manifest.export_id
-            condition = {"IfMatch": stored[2]} if stored else {"IfNoneMatch": "*"}
-            if self._write(key, manifest, Owner(), **condition):
+            try:
+                stored = self._read_latest(manifest.loyalty_id)
+                condition = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
+            except UnreadableManifest as error:
+                if not over_unreadable:
+                    logger.error(str(error), export_id=manifest.export_id)
+                    return False
+                stored, condition = None, {}
+            if stored is not None and stored.manifest.age >= manifest.age:
+                return stored.manifest.export_id == manifest.export_id
+            # Judged again by the very object that the condition names: another export may have moved `latest` since.
+            judged = self.judged(manifest)
+            if judged.withheld:
+                if not manifest.suspect:
+                    self._amend(manifest, suspect=True)
+                    self._watcher.suspected(judged)
+                return False
+            if self._write(key, judged, Owner(), **condition):
                 return True
         raise Unsettled(f"{key} could not be written")
+
+    def catch_up(self, loyalty_id: int) -> None:
+        """Move `latest` to the newest good export, where the run of that one could not write it.
+
+        Raises:
+            UnreadableManifest: something else is in a manifest's place.
+            StorageError: S3 does not say, or `latest` still cannot be written.
+        """
+        newest = self._read_latest(loyalty_id)
+        later = [
+            (object_key.rpartition("/")[2].partition(".")[0], object_key)
+            for folder in data_folders(self._prefix, loyalty_id)
+            for object_key in self._keys_after(folder, newest.manifest if newest else None)
+        ]
+        for export_id, object_key in sorted(later, reverse=True):
+            manifest = self.read(export_id)
+            # An object without its manifest is of a run that goes on, or was killed.
+            if manifest is None or manifest.key != object_key or manifest.status != "succeeded" or manifest.withheld:
+                continue
+            if self.publish(manifest):
+                return
+
+    def _keys_after(self, folder: str, newest: Manifest | None) -> list[str]:
+        """The data objects of a folder since the day on which an export began."""
+        since = {"StartAfter": f"{folder}dt={newest.age[0]:%Y-%m-%d}"} if newest else {}
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder, **since)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def _amend(self, manifest: Manifest, **changes: Any) -> Manifest:
+        """Change a manifest that nobody is at any more."""
+        for _ in range(_MOST_TRIES):
+            stored = self._read_export(manifest.export_id)
+            if stored is None:
+                break
+            amended = replace(stored.manifest, **changes)
+            if self._write(self._key(manifest.export_id), amended, stored.owner, IfMatch=stored.etag):
+                return amended
+        raise Unsettled(f"the manifest of {manifest.export_id} could not be written")
 
     def _key(self, export_id: str) -> str:
         return f"{self._prefix}exports/{export_id}.json"
 
-    def _read(self, key: str) -> tuple[Manifest, Owner, str] | None:
+    def _latest_key(self, loyalty_id: int) -> str:
+        return f"{self._prefix}latest/loyalty_id={loyalty_id}.json"
+
+    def _read_export(self, export_id: str) -> _Stored | None:
+        key = self._key(export_id)
+        stored = self._read(key)
+        if stored is not None and stored.manifest.export_id != export_id:
+            raise UnreadableManifest(f"{key} is the manifest of another export")
+        return stored
+
+    def _read_latest(self, loyalty_id: int) -> _Stored | None:
+        key = self._latest_key(loyalty_id)
+        stored = self._read(key)
+        if stored is not None and (stored.manifest.loyalty_id, stored.manifest.status) != (loyalty_id, "succeeded"):
+            raise UnreadableManifest(f"{key} is not the manifest of a good export of program {loyalty_id}")
+        return stored
+
+    def _read(self, key: str) -> _Stored | None:
         try:
             found = self._s3.get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if code_of(error) in _MISSING:
+            if code_of(error) in MISSING:
                 return None
             raise
-        return Manifest(**json.loads(found["Body"].read())), _owner(found["Metadata"]), found["ETag"]
+        body = found["Body"].read(LONGEST_MANIFEST + 1)
+        return _Stored(read_manifest(body, key), _owner(found["Metadata"]), found.get("ETag", ""))
 
     def _write(self, key: str, manifest: Manifest, owner: Owner, **condition: str) -> str:
-        """The new ETag; `""` where the condition does not hold."""
+        """The new ETag; `""` where the condition does not hold, or the answer does not say: then look what is there."""
         try:
             written = self._s3.put_object(
                 Bucket=self._bucket,
@@ -264,10 +385,10 @@ class Manifests:
             )
         except ClientError as error:
             # S3 answers NoSuchKey where the object to be matched is gone.
-            if code_of(error) in LOST_RACE | _MISSING:
+            if code_of(error) in LOST_RACE | MISSING:
                 return ""
             raise
-        etag: str = written["ETag"]
+        etag: str = written.get("ETag", "")
         return etag
 
     def _abort(self, owner: Owner) -> None:
@@ -278,9 +399,16 @@ class Manifests:
                 raise
 
 
+def data_folder(prefix: str, loyalty_id: int, output_format: str) -> str:
+    """Where the data of a program's exports in a format lies, by days. JSON Lines is right under `promocodes/`."""
+    folder = "" if output_format == "jsonl" else f"{output_format}/"
+    return f"{prefix}promocodes/{folder}loyalty_id={loyalty_id}/"
+
+
+def data_folders(prefix: str, loyalty_id: int) -> list[str]:
+    """Where the data of a program's exports lies, in every format."""
+    return [data_folder(prefix, loyalty_id, output_format) for output_format in OUTPUT_FORMATS]
+
+
 def _owner(metadata: Mapping[str, str]) -> Owner:
-    return Owner(**{name: metadata.get(name, "") for name in ("request", "attempt", "key", "upload", "mark")})
-
-
-def _age(manifest: Manifest) -> tuple[datetime, str]:
-    return datetime.fromisoformat(manifest.started_at).astimezone(UTC), manifest.export_id
+    return Owner(**{one.name: metadata.get(one.name, "") for one in fields(Owner)})

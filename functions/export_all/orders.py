@@ -27,10 +27,12 @@ class Order:
 
     loyalty_id: int
     output_format: OutputFormat = "jsonl"
+    accept_fewer: bool = False
+    """`latest` is to move to it even if it has no codes, or far fewer than the newest good export."""
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], *, besides: Collection[str] = ()) -> Order:
-        """Read `{"loyalty_id", "output_format"?}`; a number may be text, as it is in XML.
+        """Read `{"loyalty_id", "output_format"?, "accept_fewer"?}`; a number or a boolean may be text, as it is in XML.
 
         Args:
             fields: what was sent.
@@ -39,23 +41,28 @@ class Order:
         Raises:
             InvalidField: names the field that is missing, wrong or unknown.
         """
-        refuse_unknown(fields, {"loyalty_id", "output_format", *besides})
-        return cls(loyalty_id("loyalty_id", fields.get("loyalty_id")), _output_format(fields.get("output_format")))
+        refuse_unknown(fields, {"loyalty_id", "output_format", "accept_fewer", *besides})
+        return cls(
+            loyalty_id("loyalty_id", fields.get("loyalty_id")),
+            _output_format(fields.get("output_format")),
+            _accept_fewer(fields.get("accept_fewer")),
+        )
 
 
 def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
-    """Read `{"loyalty_ids": [...], "output_format"?, "scheduled_at"?}`: one order for each program, none twice.
+    """Read `{"loyalty_ids": [...], "output_format"?, "accept_fewer"?, "scheduled_at"?}`: an order for each program, none twice.
 
     Raises:
         InvalidField: as for one order; nothing is exported then.
     """
-    refuse_unknown(event, {"loyalty_ids", "output_format", "scheduled_at"})
+    refuse_unknown(event, {"loyalty_ids", "output_format", "accept_fewer", "scheduled_at"})
     loyalty_ids = event.get("loyalty_ids")
     if not isinstance(loyalty_ids, list) or not 1 <= len(loyalty_ids) <= _MAX_PROGRAMS:
         raise InvalidField("loyalty_ids", f"must be a list of 1 to {_MAX_PROGRAMS} program ids, such as [5, 6]")
     output_format = _output_format(event.get("output_format"))
+    accept_fewer = _accept_fewer(event.get("accept_fewer"))
     numbers = (loyalty_id(f"loyalty_ids[{index}]", value) for index, value in enumerate(loyalty_ids))
-    return [Order(number, output_format) for number in dict.fromkeys(numbers)]
+    return [Order(number, output_format, accept_fewer) for number in dict.fromkeys(numbers)]
 
 
 def new_export_id(now: datetime) -> str:
@@ -106,3 +113,12 @@ def _output_format(value: object) -> OutputFormat:
         if value == known:
             return known
     raise InvalidField("output_format", f"must be one of {', '.join(OUTPUT_FORMATS)}")
+
+
+def _accept_fewer(value: object) -> bool:
+    if value is None:
+        return False
+    for known, text in ((True, "true"), (False, "false")):
+        if value is known or value == text:
+            return known
+    raise InvalidField("accept_fewer", "must be true or false")

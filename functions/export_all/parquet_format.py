@@ -31,8 +31,8 @@ _COLUMNS: Final[list[pa.Field[Any]]] = [
 ]
 _SCHEMA: Final = pa.schema(_COLUMNS)
 
-_ROWS_OF_A_GROUP: Final = 250_000
-_BYTES_OF_A_GROUP: Final = 32 << 20
+ROWS_OF_A_GROUP: Final = 250_000
+BYTES_OF_A_GROUP: Final = 32 << 20
 """Enough for a reader to skip by; few enough for the memory of a small function, however long the codes are."""
 
 
@@ -65,7 +65,7 @@ class Parquet:
         self._group.append(shaped)
         self._rows += len(shaped)
         self._bytes += shaped.nbytes
-        if self._rows >= _ROWS_OF_A_GROUP or self._bytes >= _BYTES_OF_A_GROUP:
+        if self._rows >= ROWS_OF_A_GROUP or self._bytes >= BYTES_OF_A_GROUP:
             self._write_group()
         return self._sink.take()
 

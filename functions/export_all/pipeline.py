@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from altcraft.export import Batch
     from export_all.formats import Encoder
 
-_BATCHES: Final = 3
+BATCHES_WAITING: Final = 3
 """Batches between decoding and packing."""
 
-_PARTS: Final = 1
+PARTS_WAITING: Final = 1
 """Parts between packing and S3; one more is being filled meanwhile."""
 
 _STOP_SECONDS: Final = 3.0
@@ -62,8 +62,8 @@ class Pipeline:
         self._sha256 = hashlib.sha256()
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._packing: Conveyor[Any] = Conveyor("pack", self._pack, _BATCHES)
-        self._uploading: Conveyor[bytes] = Conveyor("upload", upload.add, _PARTS)
+        self._packing: Conveyor[Any] = Conveyor("pack", self._pack, BATCHES_WAITING)
+        self._uploading: Conveyor[bytes] = Conveyor("upload", upload.add, PARTS_WAITING)
         threading.Thread(target=self._run, name="decode", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:

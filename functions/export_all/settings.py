@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from altcraft.wire import Wire
-from serverless.settings import read
+from export_all.manifests import LATEST_MINIMUM_PERCENT
+from serverless.settings import SettingsError, read
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Settings:
     export_bucket: str
     export_prefix: str = ""
     altcraft_wire: Wire = "json"
+    latest_minimum_percent: int = LATEST_MINIMUM_PERCENT
 
 
 @cache
@@ -27,4 +29,7 @@ def settings() -> Settings:
     Raises:
         serverless.settings.SettingsError: one is missing or unusable.
     """
-    return read(Settings)
+    found = read(Settings)
+    if not 1 <= found.latest_minimum_percent <= 100:
+        raise SettingsError("the environment variable LATEST_MINIMUM_PERCENT must be a whole number from 1 to 100")
+    return found

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from export_all.storage import LOST_RACE, StorageError, code_of
+from export_all.storage import (
+    LOST_RACE,
+    MISSING,
+    StorageError,
+    StorageUnavailable,
+    UnreadableAnswer,
+    code_of,
+)
 
 FIRST_PART_BYTES: Final = 8 << 20
 _PARTS_OF_ONE_SIZE: Final = 1000
@@ -21,17 +29,48 @@ def part_bytes(number: int) -> int:
 _MARK: Final = "made-by"
 
 
-def is_marked(s3: Any, bucket: str, key: str, mark: str) -> bool:
-    """Whether there is an object, and it is the one of the upload with this mark."""
+class Seen(NamedTuple):
+    """An object that is at a key."""
+
+    etag: str
+    mark: str
+    """Of the upload that made it; `""` where none of ours did."""
+
+
+def seen_at(s3: Any, bucket: str, key: str) -> Seen | None:
+    """The object at a key; None where there is surely none.
+
+    Raises:
+        StorageError: S3 does not say.
+    """
     try:
-        found = s3.head_object(Bucket=bucket, Key=key)
-    except StorageError:
-        return False
-    return bool(found["Metadata"].get(_MARK) == mark)
+        # Not HEAD: its refusals have no body, so that they all look the same.
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) in MISSING:
+            return None
+        raise
+    found["Body"].close()
+    return Seen(_said(found, "ETag", "GetObject"), found["Metadata"].get(_MARK, ""))
+
+
+def _said(answer: Mapping[str, Any], member: str, operation: str) -> str:
+    """What S3 says of every success of an operation."""
+    if not answer.get(member):
+        raise UnreadableAnswer(operation=operation)
+    return str(answer[member])
 
 
 class AlreadyThere(Exception):
-    """The key holds an object that was not there to be replaced."""
+    """The key holds an object that was not there to be replaced. `etag` is that object's."""
+
+    def __init__(self, key: str, etag: str) -> None:
+        super().__init__(key)
+        self.etag = etag
+
+
+class Unconfirmed(StorageUnavailable):
+    """S3 does not say whether the object is there. It may be, so the export must not be reported as failed."""
 
 
 class Upload:
@@ -44,7 +83,7 @@ class Upload:
         self._s3 = s3
         self._object: Final = {"Bucket": bucket, "Key": key}
         self.mark: Final = uuid.uuid4().hex
-        """By which the object is known again, where S3's answer to `complete` is lost, or the run is killed behind it."""
+        """By which the object is known again, where S3's answer to `complete` is lost, or the run is killed after it."""
         self._about: Final = {"ContentType": "application/octet-stream", "Metadata": {_MARK: self.mark}}
         self._parts: list[dict[str, object]] = []
         self._only_part = b""
@@ -52,16 +91,20 @@ class Upload:
         """S3's id of a multipart upload; `""` where none was begun."""
 
     def add(self, part: bytes) -> None:
-        """Send one more part, of the size that `part_bytes` says."""
+        """Send one more part, of the size that `part_bytes` says.
+
+        Raises:
+            StorageError: S3 did not take it, or did not say so.
+        """
         if not self.id:
-            self.id = self._s3.create_multipart_upload(**self._object, **self._about, ChecksumAlgorithm="CRC32")[
-                "UploadId"
-            ]
+            begun = self._s3.create_multipart_upload(**self._object, **self._about, ChecksumAlgorithm="CRC32")
+            self.id = _said(begun, "UploadId", "CreateMultipartUpload")
         number = len(self._parts) + 1
         sent = self._s3.upload_part(
             **self._object, UploadId=self.id, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32"
         )
-        self._parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumCRC32": sent["ChecksumCRC32"]})
+        said = {member: _said(sent, member, "UploadPart") for member in ("ETag", "ChecksumCRC32")}
+        self._parts.append({"PartNumber": number, **said})
 
     def add_last(self, part: bytes) -> None:
         """Send the last part, of any size. An object of one part needs no multipart upload: it is sent by `complete`."""
@@ -71,35 +114,44 @@ class Upload:
             self._only_part = part
 
     def complete(self, *, instead_of: str = "") -> None:
-        """Let the object be seen.
+        """Publish the object. Believed only where S3 names the object's ETag, or the object is there.
 
         Args:
             instead_of: the ETag of the object that it may replace; without it, there must be none.
 
         Raises:
             AlreadyThere: another object is at the key.
+            Unconfirmed: nobody knows what is at the key.
+            StorageError: nothing of this upload is at the key.
         """
         condition = {"IfMatch": instead_of} if instead_of else {"IfNoneMatch": "*"}
         try:
             if self.id:
-                self._s3.complete_multipart_upload(
+                answer = self._s3.complete_multipart_upload(
                     **self._object, UploadId=self.id, MultipartUpload={"Parts": self._parts}, **condition
                 )
             else:
-                self._s3.put_object(
+                answer = self._s3.put_object(
                     **self._object, **self._about, Body=self._only_part, ChecksumAlgorithm="CRC32", **condition
                 )
+            _said(answer, "ETag", "CompleteMultipartUpload" if self.id else "PutObject")
         except StorageError as error:
-            if is_marked(self._s3, self._object["Bucket"], self._object["Key"], self.mark):
-                return  # the answer was lost, and the SDK's next try found nothing more to complete, or lost to the first
-            if isinstance(error, ClientError) and code_of(error) in LOST_RACE:
-                raise AlreadyThere(self._object["Key"]) from error
-            raise
+            self._find_out(error)
 
-    def there(self) -> str:
-        """The ETag of the object that is at the key."""
-        etag: str = self._s3.head_object(**self._object)["ETag"]
-        return etag
+    def _find_out(self, lost: Exception) -> None:
+        """Look whether the object is there: an answer that was lost is made up for by the SDK's next try, which loses."""
+        key = self._object["Key"]
+        try:
+            there = seen_at(self._s3, self._object["Bucket"], key)
+        except StorageError as error:
+            if _is_refusal(lost):
+                raise lost from error
+            raise Unconfirmed(f"S3 does not say whether {key} is there: ask for the export's status later") from error
+        if there is not None and there.mark == self.mark:
+            return
+        if there is not None and isinstance(lost, ClientError) and code_of(lost) in LOST_RACE:
+            raise AlreadyThere(key, there.etag) from lost
+        raise lost
 
     def abort(self) -> None:
         """Throw away what was sent."""
@@ -110,3 +162,11 @@ class Upload:
         except ClientError as error:
             if code_of(error) != "NoSuchUpload":
                 raise
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether S3 has surely done nothing: it says no, and not because an earlier try of the same call was done."""
+    if not isinstance(error, ClientError) or code_of(error) in LOST_RACE | {"NoSuchUpload"}:
+        return False
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return 400 <= status < 500

@@ -94,7 +94,9 @@ def _s3(method: str, path: str, send: Callable[[bytes], None]) -> None:
     if path.startswith("/slow"):
         threading.Event().wait(_SLOWNESS)
     extra, body, status = 'ETag: "e"\r\n', b"", "200 OK"
-    if method == "GET":
+    if method == "GET" and "list-type=2" in path:
+        body = b"<ListBucketResult/>"
+    elif method == "GET":
         status, body = "404 Not Found", b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
     elif method == "PUT":
         extra += "x-amz-checksum-crc32: AAAAAA==\r\n"

@@ -30,6 +30,7 @@ def test_it_ends_well_by_itself(shown: "subprocess.CompletedProcess[str]") -> No
         r"after +Code-1 is used since \d\d:\d\d:\d\d",
         *(rf"{code} for {order} +{status} {outcome}" for code, order, status, outcome in demo.ACTIVATIONS),
         r"asked +202 ",
+        r"exported +\[={30}\] 100%  10,000 codes, [\d,]+ codes/s",
         r'"status": "succeeded"',
         r'"codes": 10000',
         r"s3://\S+/promocodes/loyalty_id=6/dt=\d{4}-\d\d-\d\d/\S+\.jsonl\.gz +[\d,]+ bytes",

@@ -61,6 +61,50 @@ def test_xml_is_spoken_both_ways(api: Api, altcraft: Emulator) -> None:
     assert xmltodict.parse(status.content)["xml"]["codes"] == "1"
 
 
+def latest(stack: Stack, program: int) -> dict[str, Any]:
+    """What the bucket has as the newest good export of a program."""
+    key = f"latest/loyalty_id={program}.json"
+    found = stack.aws.client("s3").get_object(Bucket=stack.ready.export_bucket, Key=key)
+    manifest: dict[str, Any] = json.load(found["Body"])
+    return manifest
+
+
+def test_a_program_that_has_shrunk_is_suspect_until_it_is_accepted(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    program = uuid.uuid4().int % 10**9 + 1
+    altcraft.programs.create(program, generated=10)
+    good = finished(api, api.post(PATH, {"loyalty_id": program}).json()["export_id"])
+    altcraft.programs.create(program, generated=4)
+
+    shrunk = finished(api, api.post(PATH, {"loyalty_id": program}).json()["export_id"])
+
+    assert (shrunk["status"], shrunk["suspect"], shrunk["accept_fewer"]) == ("succeeded", True, False)
+    assert "download_url" in shrunk
+    assert latest(stack, program)["export_id"] == good["export_id"]
+    # And it is accepted by the API, in either format, by a schedule, and directly
+    wanted = f"<xml><loyalty_id>{program}</loyalty_id><accept_fewer>true</accept_fewer></xml>"
+    begun = api.post(PATH, wanted, **{"Content-Type": "application/xml"}).json()["export_id"]
+    assert finished(api, begun)["suspect"]
+    assert latest(stack, program)["export_id"] == begun
+    altcraft.programs.create(program, generated=1)
+    (begun,) = schedule(stack, {"loyalty_ids": [program], "accept_fewer": True})
+    assert finished(api, begun)["suspect"]
+    assert latest(stack, program)["export_id"] == begun
+    altcraft.programs.create(program)
+    assert invoke(stack, {"loyalty_id": program, "accept_fewer": True})["suspect"]
+    assert latest(stack, program)["codes"] == 0
+
+
+def test_something_in_the_place_of_a_manifest_is_named(api: Api, stack: Stack) -> None:
+    export_id = f"by-hand-{uuid.uuid4()}"
+    s3: Any = stack.aws.client("s3")
+    s3.put_object(Bucket=stack.ready.export_bucket, Key=f"exports/{export_id}.json", Body=b"see the shared folder")
+
+    members = problem(api.get(f"/promocodes/exports/{export_id}"), 500)
+
+    assert members["type"].endswith(":unreadable_manifest")
+    assert members["detail"].startswith(f"exports/{export_id}.json is no manifest")
+
+
 def test_a_failed_export_says_why(api: Api, altcraft: Emulator) -> None:
     altcraft.faults.set([Refuse(error=402, error_text="Tariff limit reached", calls=None)])
 
@@ -86,6 +130,9 @@ def test_a_failed_export_says_why(api: Api, altcraft: Emulator) -> None:
         ({"loyalty_id": "٦"}, "loyalty_id"),
         ({"loyalty_id": 6, "output_format": "xlsx"}, "output_format"),
         ({"loyalty_id": 6, "output_format": ["csv"]}, "output_format"),
+        ({"loyalty_id": 6, "accept_fewer": "yes"}, "accept_fewer"),
+        ({"loyalty_id": 6, "accept_fewer": 1}, "accept_fewer"),
+        ({"loyalty_id": 6, "accept_fewer": ["true"]}, "accept_fewer"),
         ({"loyalty_id": 6, "output": "csv"}, "output"),
         ({"loyalty_id": 6, "export_id": "mine"}, "export_id"),
     ],
@@ -167,6 +214,8 @@ def test_a_schedule_that_comes_twice_makes_its_exports_once(api: Api, stack: Sta
         ({"loyalty_ids": [5, "six"]}, "loyalty_ids[1]"),
         ({"loyalty_ids": [5], "output_format": "xml"}, "output_format"),
         ({"loyalty_ids": [5], "scheduled_at": "at three"}, "scheduled_at"),
+        ({"loyalty_ids": [5], "accept_fewer": "perhaps"}, "accept_fewer"),
+        ({"loyalty_id": 6, "accept_fewer": 0}, "accept_fewer"),
         ({"loyalty_id": "five"}, "loyalty_id"),
         ({"loyalty_id": 6, "export_id": "../latest/loyalty_id=6"}, "export_id"),
         ({}, "loyalty_id"),

@@ -76,6 +76,13 @@ def exported(_: Stack, send: Send) -> dict[str, str]:
     return answer
 
 
+def written_by_hand(stack: Stack, _: Send) -> dict[str, str]:
+    """Put something else into the place of a manifest."""
+    s3 = stack.aws.client("s3")
+    s3.put_object(Bucket=stack.ready.export_bucket, Key="exports/by-hand.json", Body=b"see the shared folder")
+    return {"export_id": "by-hand"}
+
+
 XML = {"Content-Type": "application/xml"}
 DOWN = [Page(calls=None, status=503)]
 
@@ -105,7 +112,7 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
     (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
     (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
-    (EXPORT, 202, ""): Asked({"loyalty_id": 5}),
+    (EXPORT, 202, ""): Asked({"loyalty_id": 5, "accept_fewer": True}),
     (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
     (EXPORT, 400, "malformed_body"): Asked("[]"),
     (EXPORT, 403, "api_key_required"): Asked({"loyalty_id": 5}, key=False),
@@ -117,6 +124,7 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (STATUS, 400, "invalid_field"): Asked(path={"export_id": "-"}),
     (STATUS, 403, "api_key_required"): Asked(path={"export_id": NO_ID}, key=False),
     (STATUS, 404, "export_not_found"): Asked(path={"export_id": NO_ID}),
+    (STATUS, 500, "unreadable_manifest"): Asked(before=written_by_hand),
     (STATUS, 503, "storage_unavailable"): Asked(path={"export_id": NO_ID}, stack="poor"),
     (STATUS, 503, "not_configured"): Asked(path={"export_id": NO_ID}, stack="unset"),
     (WEBHOOK, 200, ""): Asked("test=test", path={"source": "shop"}),

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -13,11 +14,15 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, get_args
 
 import msgspec
 import pytest
+import requests
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.session import Session
 
 from altcraft.client import Client, Timeouts
 from altcraft.errors import Refused
@@ -26,10 +31,11 @@ from altcraft.export_json import usual_batch
 from altcraft.token import Token
 from altcraft.wire import Wire
 from export_all.exporter import Exporter
-from export_all.manifests import LIFETIME, Lease, Manifest, Manifests, OtherExport, begun, rfc3339
+from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
+from export_all.manifests import LIFETIME, Lease, Manifests, OtherExport
 from export_all.orders import OUTPUT_FORMATS, Order, OutputFormat
 from export_all.storage import storage_detail
-from export_all.upload import part_bytes
+from export_all.upload import Unconfirmed, part_bytes
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
@@ -363,12 +369,29 @@ def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) ->
     assert bucket.latest() == ID
 
 
-def test_a_manifest_that_says_running_for_too_long_reads_as_failed() -> None:
+def test_a_run_that_gives_no_sign_of_life_reads_as_failed(exporter: Exporter) -> None:
     now = datetime.now(UTC)
-    young, old = begun(ID, ORDER, now), begun(ID, ORDER, now - LIFETIME - SOON)
+    left_behind(exporter, request="first", began=now)
 
-    assert young.as_seen(now) == young
-    assert (old.as_seen(now).status, (old.as_seen(now).error or {})["type"]) == ("failed", "killed")
+    young, old = (exporter.manifests.look(ID, moment) for moment in (now + SOON, now + LIFETIME + SOON))
+
+    assert young is not None
+    assert young.status == "running"
+    assert old is not None
+    assert (old.status, (old.error or {})["type"]) == ("failed", "killed")
+
+
+def test_a_run_that_takes_longer_than_a_function_lives_is_left_alone_while_it_gives_signs_of_life(
+    exporter: Exporter,
+) -> None:
+    # Given a run that began an hour ago, on a machine without a deadline, and wrote its counts just now
+    began = datetime.now(UTC) - timedelta(hours=1)
+    left_behind(exporter, request="first", began=began).save(codes=5)
+
+    assert run(exporter, request="second").status == "running"
+    seen = exporter.manifests.look(ID, datetime.now(UTC))
+    assert seen is not None
+    assert (seen.status, seen.codes) == ("running", 5)
 
 
 # --- the hold, and latest ---------------------------------------------------------------------------------------------
@@ -441,7 +464,7 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
     manifests = Manifests(bucket.s3, bucket.name, "crm/")
     now = datetime.now(UTC)
     older, newer = (
-        replace(begun(name, ORDER, moment), status="succeeded")
+        replace(begun(name, ORDER, moment), status="succeeded", codes=1)
         for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
     )
 
@@ -453,7 +476,9 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
 
 def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
     now = datetime.now(UTC)
-    exports = [replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded") for n in range(8)]
+    exports = [
+        replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded", codes=1) for n in range(8)
+    ]
     threads = [
         threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").publish, args=(manifest,))
         for manifest in exports
@@ -464,6 +489,171 @@ def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
         thread.join()
 
     assert bucket.latest() == "export-7"
+
+
+# --- the guard over latest --------------------------------------------------------------------------------------------
+
+
+def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, accept_fewer: bool = False) -> Manifest:
+    """Export a program 6 that has so many codes by now."""
+    emulator.programs.create(6, generated=codes)
+    return run(exporter, name, Order(6, accept_fewer=accept_fewer), request=name)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "suspect"),
+    [(100, 50, False), (100, 49, True), (100, 0, True), (1, 1, False), (3, 2, False), (3, 1, True), (0, 5, False)],
+)
+def test_an_export_that_shrank_is_kept_and_latest_stays(
+    bucket: Bucket, emulator: Emulator, before: int, after: int, suspect: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exporter = exporter_of(bucket, emulator.url)
+    export(exporter, emulator, before, "export-1", accept_fewer=True)
+    capsys.readouterr()
+
+    manifest = export(exporter, emulator, after, "export-2")
+
+    assert (manifest.status, manifest.codes, manifest.suspect) == ("succeeded", after, suspect)
+    assert len(bucket.rows(manifest)) == after
+    assert exporter.manifests.read("export-2") == manifest
+    assert bucket.latest() == ("export-1" if suspect else "export-2")
+    # And the metric for the alarm is there, once
+    counted = [line for line in capsys.readouterr().out.splitlines() if '"SuspectExports":[1.0]' in line]
+    assert len(counted) == suspect
+    # And looking at it moves nothing
+    assert exporter.manifests.look("export-2", datetime.now(UTC)) == manifest
+    assert bucket.latest() == ("export-1" if suspect else "export-2")
+
+
+def test_the_percentage_is_the_operators(bucket: Bucket, emulator: Emulator) -> None:
+    exporter = replace(exporter_of(bucket, emulator.url), least_percent=100)
+    export(exporter, emulator, 100, "export-1")
+
+    assert export(exporter, emulator, 99, "export-2").suspect
+    assert not export(exporter, emulator, 100, "export-3").suspect
+    assert bucket.latest() == "export-3"
+
+
+def test_a_first_export_without_codes_leaves_no_latest(bucket: Bucket, emulator: Emulator) -> None:
+    manifest = export(exporter_of(bucket, emulator.url), emulator, 0, "export-1")
+
+    assert (manifest.status, manifest.suspect) == ("succeeded", True)
+    assert bucket.keys("crm/latest/") == []
+
+
+def test_a_suspect_export_is_accepted_by_who_asks_for_it(bucket: Bucket, emulator: Emulator) -> None:
+    exporter = exporter_of(bucket, emulator.url)
+    export(exporter, emulator, 100, "export-1")
+
+    manifest = export(exporter, emulator, 3, "export-2", accept_fewer=True)
+
+    assert (manifest.suspect, bucket.latest()) == (True, "export-2")
+    # And what comes after is compared with it
+    assert not export(exporter, emulator, 2, "export-3").suspect
+
+
+def test_a_suspect_export_can_be_accepted_afterwards_without_a_new_one(bucket: Bucket, emulator: Emulator) -> None:
+    exporter = exporter_of(bucket, emulator.url)
+    export(exporter, emulator, 100, "export-1")
+    suspect = export(exporter, emulator, 3, "export-2")
+
+    accepted = export(exporter, emulator, 7, "export-2", accept_fewer=True)
+
+    assert accepted == replace(suspect, accept_fewer=True) == exporter.manifests.read("export-2")
+    assert bucket.latest() == "export-2"
+
+
+def test_an_export_that_was_overtaken_is_judged_by_what_latest_has_by_then(bucket: Bucket, emulator: Emulator) -> None:
+    # Given two exports that were judged at the same time, the older of them with far more codes
+    exporter = exporter_of(bucket, emulator.url)
+    export(exporter, emulator, 10, "export-1")
+    small, now = export(exporter, emulator, 9, "export-3"), datetime.now(UTC)
+    bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
+    large = replace(small, export_id="export-2", codes=1000, started_at=rfc3339(now - timedelta(hours=1)))
+
+    assert exporter.manifests.publish(large)
+    assert not exporter.manifests.publish(small)
+
+    assert (bucket.latest(), exporter.manifests.read("export-3")) == ("export-2", replace(small, suspect=True))
+
+
+STRANGE_MANIFESTS = {
+    "by hand": b"program 6: see the shared folder",
+    "by hand, as JSON": b'["export-1"]',
+    "without its time": b'{"export_id": "export-1", "loyalty_id": 6, "status": "succeeded", "output_format": "jsonl"}',
+    "of a version with texts for numbers": (
+        b'{"export_id": "export-1", "loyalty_id": 6, "status": "succeeded", "output_format": "jsonl", '
+        b'"started_at": "2026-11-22T03:00:00.000Z", "codes": "100"}'
+    ),
+    "of another program": (
+        b'{"export_id": "export-1", "loyalty_id": 5, "status": "succeeded", "output_format": "jsonl", '
+        b'"started_at": "2026-11-22T03:00:00.000Z"}'
+    ),
+    "of an export that failed": (
+        b'{"export_id": "export-1", "loyalty_id": 6, "status": "failed", "output_format": "jsonl", '
+        b'"started_at": "2026-11-22T03:00:00.000Z"}'
+    ),
+    "empty": b"",
+    "endless": b" " * 100_000,
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE_MANIFESTS.values(), ids=STRANGE_MANIFESTS.keys())
+def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_so(
+    bucket: Bucket, emulator: Emulator, strange: bytes
+) -> None:
+    key = "crm/latest/loyalty_id=6.json"
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
+    exporter = exporter_of(bucket, emulator.url)
+
+    manifest = export(exporter, emulator, 100, "export-2")
+
+    assert (manifest.status, manifest.suspect, bucket.read(key)) == ("succeeded", True, strange)
+    assert export(exporter, emulator, 100, "export-3", accept_fewer=True).status == "succeeded"
+    assert bucket.latest() == "export-3"
+    # And it stays as it is for whoever only looks at an export, accepted or good
+    good = export(exporter, emulator, 100, "export-4")
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
+    assert exporter.manifests.look("export-3", datetime.now(UTC)) == exporter.manifests.read("export-3")
+    assert exporter.manifests.look("export-4", datetime.now(UTC)) == good
+    assert (good.suspect, bucket.read(key)) == (False, strange)
+
+
+def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emulator) -> None:
+    key = "crm/latest/loyalty_id=6.json"
+    newer = asdict(replace(begun("export-1", ORDER, datetime.now(UTC)), status="succeeded", codes=1000)) | {"shards": 5}
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=json.dumps(newer).encode())
+    exporter = exporter_of(bucket, emulator.url)
+
+    assert export(exporter, emulator, 100, "export-2").suspect
+    assert bucket.latest() == "export-1"
+
+
+@pytest.mark.parametrize("strange", [b"by hand", b'{"export_id": "another"}'])
+def test_a_manifest_that_is_not_understood_is_named_and_not_touched(
+    exporter: Exporter, bucket: Bucket, strange: bytes
+) -> None:
+    key = f"crm/exports/{ID}.json"
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
+
+    with pytest.raises(UnreadableManifest, match=re.escape(f"{key} is no manifest")):
+        run(exporter)
+    with pytest.raises(UnreadableManifest, match=re.escape(f"{key} is no manifest")):
+        exporter.manifests.look(ID, datetime.now(UTC))
+    assert bucket.read(key) == strange
+    assert bucket.keys("crm/promocodes/") == []
+
+
+def test_a_killed_run_that_is_suspect_is_adopted_and_latest_stays(bucket: Bucket, emulator: Emulator) -> None:
+    exporter = exporter_of(bucket, emulator.url)
+    export(exporter, emulator, 100, "export-1")
+    with pytest.raises(Killed):
+        export(replace(exporter, s3=DyingS3(bucket.s3)), emulator, 3, "export-2")
+
+    seen = exporter.manifests.look("export-2", datetime.now(UTC) + LIFETIME + SOON)
+
+    assert seen is not None
+    assert (seen.status, seen.codes, seen.suspect, bucket.latest()) == ("succeeded", 3, True, "export-1")
 
 
 def test_moments_are_rfc_3339_in_utc() -> None:
@@ -581,6 +771,239 @@ def test_an_object_is_good_though_the_answer_to_its_completion_is_lost(bucket: B
     assert bucket.latest() == ID
 
 
+@dataclass
+class Proxied:
+    """An S3 to which a proxy answers some calls in its stead: HTTP 200, and nothing of S3's in it."""
+
+    s3: Any
+    calls: frozenset[str]
+    passed_on: bool = False
+    """Whether the call reaches S3 all the same."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self._answered(name) if name in self.calls else getattr(self.s3, name)
+
+    def _answered(self, name: str) -> Any:
+        def answer(**request: Any) -> dict[str, Any]:
+            # Manifests pass: they are what is looked at here.
+            if not request["Key"].startswith("crm/promocodes/"):
+                return dict(getattr(self.s3, name)(**request))
+            if self.passed_on:
+                getattr(self.s3, name)(**request)
+            return {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+        return answer
+
+
+COMPLETIONS = {
+    "one part": ("put_object", usual_batch(b'{"code":"A"}')),
+    "many parts": ("complete_multipart_upload", None),
+}
+
+
+@pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
+@pytest.mark.parametrize(("call", "batch"), COMPLETIONS.values(), ids=COMPLETIONS.keys())
+def test_an_answer_without_an_etag_is_not_believed(bucket: Bucket, call: str, batch: Any, passed_on: bool) -> None:
+    rows = Batches([batch]) if batch else ManyRows()
+    proxied = Proxied(bucket.s3, frozenset({call}), passed_on)
+
+    manifest = run(Exporter(proxied, bucket.name, "crm/", lambda _: rows))
+
+    if passed_on:
+        assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
+    else:
+        assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
+        assert "proxy" in str((manifest.error or {})["detail"])
+        assert bucket.keys() == [f"crm/exports/{ID}.json"]
+    assert bucket.half_uploads() == []
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
+    """Passes everything on to S3, but answers one kind of request itself: HTTP 200, and a page of its own."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Proxy"
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        mine = re.fullmatch(self.server.mine, f"{self.command} {self.path}")
+        if mine and not self.server.passed_on:
+            return self._answer(200, {}, self.server.page)
+        headers = {name: text for name, text in self.headers.items() if name.lower() not in ("host", "expect")}
+        there = requests.request(self.command, self.server.s3 + self.path, data=body, headers=headers, timeout=30)
+        if mine:
+            return self._answer(200, {}, self.server.page)
+        kept = {
+            name: text for name, text in there.headers.items() if name.lower().startswith(("x-amz", "etag", "last"))
+        }
+        return self._answer(there.status_code, kept, there.content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - as the server calls them
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Proxy(ThreadingHTTPServer):
+    """Stands between an SDK and S3."""
+
+    daemon_threads = True
+
+    def __init__(self, s3: str, mine: str, page: bytes, *, passed_on: bool) -> None:
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.s3, self.mine, self.page, self.passed_on = s3, mine, page, passed_on
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+PAGES = {"empty": b"", "HTML": b"<!DOCTYPE html><html><body>Welcome</body></html>", "text": b"OK"}
+
+
+@pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
+@pytest.mark.parametrize("mine", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"])
+def test_a_proxys_page_is_not_taken_for_a_completion(
+    aws: Aws, bucket: Bucket, mine: str, page: bytes, passed_on: bool
+) -> None:
+    rows = ManyRows() if mine.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
+    with Proxy(aws.endpoint_url, mine, page, passed_on=passed_on) as proxy:
+        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        quick = Config(retries={"mode": "standard", "total_max_attempts": 2})
+        s3 = Session().create_client("s3", endpoint_url=proxy.url, config=quick)
+
+        manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: rows))
+
+        proxy.shutdown()
+    if passed_on:
+        assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
+        assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256
+    else:
+        assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
+        assert bucket.keys() == [f"crm/exports/{ID}.json"]
+    assert bucket.half_uploads() == []
+
+
+@pytest.mark.parametrize("call", ["create_multipart_upload", "upload_part"])
+def test_a_part_that_nobody_confirms_ends_the_export(bucket: Bucket, call: str) -> None:
+    manifest = run(Exporter(Proxied(bucket.s3, frozenset({call})), bucket.name, "crm/", lambda _: ManyRows()))
+
+    assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
+    assert bucket.keys() == [f"crm/exports/{ID}.json"]
+
+
+class Batches(list[Any]):
+    """An Altcraft with these batches."""
+
+    bytes_in = 0
+
+
+@dataclass
+class Blind:
+    """An S3 that loses its answer to a completion, and then does not let anyone look."""
+
+    s3: Any
+    done: bool
+    blind: bool = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def complete_multipart_upload(self, **request: Any) -> None:
+        if self.done:
+            self.s3.complete_multipart_upload(**request)
+        raise ReadTimeoutError(endpoint_url="s3")
+
+    def get_object(self, **request: Any) -> Any:
+        if self.blind and request["Key"].startswith("crm/promocodes/"):
+            raise answered("AccessDenied", "GetObject")
+        return self.s3.get_object(**request)
+
+    def head_object(self, **_: Any) -> None:
+        raise answered("403", "HeadObject")
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["it was done", "it was not done"])
+def test_an_object_that_nobody_can_look_at_is_neither_announced_nor_forgotten(bucket: Bucket, done: bool) -> None:
+    # Given a completion whose answer is lost, and an object that cannot be looked at
+    blind = Blind(bucket.s3, done)
+    exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
+    with pytest.raises(Unconfirmed, match="ask for the export's status later"):
+        run(exporter)
+    assert (exporter.manifests.read(ID) or begun(ID, ORDER, datetime.now(UTC))).status == "running"
+
+    # Then the next try does not begin anew as long as it cannot look
+    with pytest.raises(ClientError):
+        run(exporter)
+    with pytest.raises(ClientError):
+        exporter.manifests.look(ID, datetime.now(UTC) + LIFETIME + SOON)
+
+    # And as soon as it can, it finds out
+    blind.blind = False
+    manifest = run(replace(exporter, s3=bucket.s3))
+    assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
+    assert bucket.half_uploads() == []
+
+
+@dataclass
+class LatestDenied:
+    """An S3 that takes no write below `latest/`."""
+
+    s3: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def put_object(self, **request: Any) -> Any:
+        if request["Key"].startswith("crm/latest/"):
+            raise answered("SlowDown", "PutObject")
+        return self.s3.put_object(**request)
+
+
+@pytest.fixture
+def export_without_latest(bucket: Bucket, emulator: Emulator) -> Exporter:
+    """A good export whose `latest` could not be written in three tries."""
+    exporter = exporter_of(bucket, emulator.url)
+    for _ in range(3):
+        with pytest.raises(ClientError):
+            export(replace(exporter, s3=LatestDenied(bucket.s3)), emulator, 10, "export-1")
+    manifest = exporter.manifests.read("export-1")
+    assert manifest is not None
+    assert (manifest.status, bucket.keys("crm/latest/")) == ("succeeded", [])
+    return exporter
+
+
+def test_latest_is_caught_up_by_who_looks(export_without_latest: Exporter, bucket: Bucket) -> None:
+    denied = replace(export_without_latest, s3=LatestDenied(bucket.s3))
+    now = datetime.now(UTC)
+
+    # Whoever looks too early is shown the manifest all the same
+    assert (seen := denied.manifests.look("export-1", now)) is not None
+    assert (seen.status, bucket.keys("crm/latest/")) == ("succeeded", [])
+    assert export_without_latest.manifests.look("export-1", now) == seen
+    assert bucket.latest() == "export-1"
+
+
+def test_latest_is_caught_up_by_who_runs_next(
+    export_without_latest: Exporter, bucket: Bucket, emulator: Emulator
+) -> None:
+    # Given that the next run of the program fails, or is suspect
+    emulator.faults.set([Page()])
+    assert export(export_without_latest, emulator, 10, "export-2").status == "failed"
+
+    assert bucket.latest() == "export-1"
+
+
 def test_a_defect_is_recorded_and_raised(bucket: Bucket) -> None:
     defect = ZeroDivisionError("of ours")
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows(defect))
@@ -696,6 +1119,8 @@ def test_what_is_not_set_up_is_named_in_the_manifest(
         ({"EXPORT_BUCKET": "no-such-bucket"}, "EXPORT_BUCKET must name one"),
         ({"EXPORT_BUCKET": ""}, "EXPORT_BUCKET"),
         ({"ALTCRAFT_WIRE": "yaml"}, "ALTCRAFT_WIRE"),
+        ({"LATEST_MINIMUM_PERCENT": "0"}, "LATEST_MINIMUM_PERCENT must be a whole number from 1 to 100"),
+        ({"LATEST_MINIMUM_PERCENT": "101"}, "LATEST_MINIMUM_PERCENT must be a whole number from 1 to 100"),
     ],
 )
 @pytest.mark.parametrize("event", [{"loyalty_id": 6}, post({"loyalty_id": 6})], ids=["direct", "API"])

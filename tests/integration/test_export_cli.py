@@ -3,30 +3,58 @@
 import gzip
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from local.emulator import Emulator
 from local.emulator.faults import Late
+from local.waiting import wait_until
 from tests.integration.test_export import Bucket, bucket
 
 __all__ = ["bucket"]  # the fixture
 
 
+COMMAND = [sys.executable, "-m", "local.export_cli"]
+STOPPED = "Stopped; nothing was exported.\n"
+
+
+def environment(emulator: Emulator, **variables: str) -> dict[str, str]:
+    known = {"ALTCRAFT_URL": emulator.url, "ALTCRAFT_TOKEN": "local-altcraft-token", "LOYALTY_ID": "6"}
+    return os.environ | known | variables
+
+
 def export(emulator: Emulator, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run it against this Altcraft."""
-    known = {"ALTCRAFT_URL": emulator.url, "ALTCRAFT_TOKEN": "local-altcraft-token", "LOYALTY_ID": "6"}
     return subprocess.run(
-        [sys.executable, "-m", "local.export_cli"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | known | variables,
-        timeout=60,
+        COMMAND, check=False, capture_output=True, text=True, env=environment(emulator, **variables), timeout=60
     )
+
+
+@contextmanager
+def exporting(emulator: Emulator, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run it on a program that takes minutes to read; ended at the latest after the block."""
+    emulator.programs.create(6, generated=100_000_000)
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(emulator, **variables)
+    ) as process:
+        yield process
+        process.kill()
+
+
+def parts(folder: Path) -> list[Path]:
+    """The files in the making that hold something by now."""
+    found = []
+    for part in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):  # finished or removed meanwhile
+            found += [part] * (part.stat().st_size > 0)
+    return found
 
 
 @pytest.mark.parametrize("wire", ["json", "xml"])
@@ -53,6 +81,22 @@ def test_a_program_lands_in_s3(emulator: Emulator, bucket: Bucket) -> None:
     assert f"{export_id}.parquet" in done.stdout
 
 
+def test_a_program_that_has_shrunk_is_told_and_accepted(emulator: Emulator, bucket: Bucket) -> None:
+    to = f"s3://{bucket.name}/crm/"
+    emulator.programs.create(6, generated=1000)
+    assert export(emulator, TO=to).returncode == 0
+    good = bucket.latest()
+    emulator.programs.create(6, generated=700)
+
+    done = export(emulator, TO=to, LATEST_MINIMUM_PERCENT="71")
+
+    assert (done.returncode, bucket.latest()) == (0, good)
+    assert "suspect: 700 codes" in done.stdout
+    accepted = export(emulator, TO=to, LATEST_MINIMUM_PERCENT="71", ACCEPT_FEWER="true")
+    assert (accepted.returncode, "suspect" in accepted.stdout) == (0, False)
+    assert bucket.latest() in accepted.stdout
+
+
 def test_a_failed_export_leaves_no_file(emulator: Emulator, tmp_path: Path) -> None:
     emulator.programs.create(6, generated=1000)
     emulator.faults.set([Late(rows=900, error=402, error_text="Tariff limit reached")])
@@ -77,6 +121,12 @@ def test_a_failed_export_leaves_no_file(emulator: Emulator, tmp_path: Path) -> N
         ({"TO": "s3://bucket/no-slash"}, "TO: "),
         ({"TO": "s3:"}, "TO: "),
         ({"TO": "s3://no-such-bucket/"}, "EXPORT_BUCKET"),
+        ({"ACCEPT_FEWER": "perhaps"}, "accept_fewer: "),
+        ({"ACCEPT_FEWER": "true"}, "ACCEPT_FEWER: "),
+        ({"LATEST_MINIMUM_PERCENT": "0"}, "LATEST_MINIMUM_PERCENT: "),
+        ({"LATEST_MINIMUM_PERCENT": "101"}, "LATEST_MINIMUM_PERCENT: "),
+        ({"LATEST_MINIMUM_PERCENT": "half"}, "LATEST_MINIMUM_PERCENT: "),
+        ({"TO": "/dev/null/folder"}, "/dev/null"),
     ],
 )
 def test_a_wrong_variable_is_named(aws: object, emulator: Emulator, variables: dict[str, str], words: str) -> None:
@@ -85,3 +135,120 @@ def test_a_wrong_variable_is_named(aws: object, emulator: Emulator, variables: d
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- ended by hand, or killed -----------------------------------------------------------------------------------------
+
+
+def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal by now."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="It looks into /proc, or writes to /dev/full")
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_while_it_starts_it_says_one_line(emulator: Emulator, tmp_path: Path, number: signal.Signals) -> None:
+    with exporting(emulator, TO=str(tmp_path)) as process:
+        wait_until(lambda: catches(process, signal.SIGTERM), 30)
+        process.send_signal(number)
+        said = process.communicate(timeout=30)
+
+    assert (process.returncode, said) == (128 + number, ("", STOPPED))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_in_the_middle_it_says_one_line_and_leaves_nothing(
+    emulator: Emulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    with exporting(emulator, TO=str(tmp_path)) as process:
+        wait_until(lambda: parts(tmp_path), 30)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=30)
+
+    progress = [line for line in said.splitlines(keepends=True) if " codes/s" in line]
+    assert (process.returncode, out, said.removeprefix("".join(progress))) == (128 + number, "", STOPPED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_it_leaves_a_part_that_the_next_run_removes_and_no_other(emulator: Emulator, tmp_path: Path) -> None:
+    # Given a part of a killed run, one of a run that lives, and a file of another program
+    other = tmp_path / ".notes.part"
+    other.write_text("not ours")
+    with exporting(emulator, TO=str(tmp_path)) as killed:
+        wait_until(lambda: set(parts(tmp_path)) - {other}, 30)
+        killed.kill()
+        killed.wait()
+        (abandoned,) = set(parts(tmp_path)) - {other}
+        with exporting(emulator, TO=str(tmp_path)) as living:
+            wait_until(lambda: set(parts(tmp_path)) - {other, abandoned}, 30)
+            # Then the one that lives has removed it
+            (written,) = set(parts(tmp_path)) - {other}
+            assert written != abandoned
+            # And a third removes no part of a run that lives
+            emulator.programs.create(7, generated=10)
+            assert export(emulator, TO=str(tmp_path), LOYALTY_ID="7").returncode == 0
+            assert written.exists()
+            assert living.poll() is None
+
+
+def test_ended_by_hand_an_export_to_s3_has_failed(emulator: Emulator, bucket: Bucket) -> None:
+    def uploading() -> bool:
+        return bool(bucket.half_uploads())
+
+    with exporting(emulator, TO=f"s3://{bucket.name}/crm/") as process:
+        wait_until(uploading, 60)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+
+    assert (process.returncode, out, said.splitlines()[-1]) == (130, "", STOPPED.strip())
+    assert "Traceback" not in said
+    (key,) = bucket.keys()
+    manifest = json.loads(bucket.read(key))
+    assert (manifest["status"], manifest["error"]["type"]) == ("failed", "stopped")
+    assert bucket.half_uploads() == []
+
+
+# --- streams that nobody reads ----------------------------------------------------------------------------------------
+
+
+@linux
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        (">&-", True),
+        ("2>&-", True),
+        (">&- 2>&-", False),
+        ("> /dev/full", True),
+        ("2> /dev/full", True),
+        ("> >(exec true)", True),
+        ("2> >(exec true)", True),
+        ("<&- >&- 2>&-", False),
+    ],
+)
+def test_closed_streams_neither_end_the_export_nor_hide_its_file(
+    emulator: Emulator, tmp_path: Path, redirection: str, told: bool
+) -> None:
+    emulator.programs.create(6, generated=200_000)
+
+    done = subprocess.run(
+        ["bash", "-c", f"exec {shlex.join(COMMAND)} {redirection}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(emulator, TO=str(tmp_path)),
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.iterdir()
+    assert gzip.decompress(file.read_bytes()).count(b"\n") == 200_000
+    # Where a stream is left, it says where the file is
+    assert (str(file) in done.stdout + done.stderr) == told
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr

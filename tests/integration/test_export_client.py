@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -200,6 +201,14 @@ def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, 
         server.answer = Answer(GOOD[:length], cut=True, chunk=chunk)
         with pytest.raises(IncoherentReply):
             codes(server)
+
+
+@pytest.mark.parametrize("encoding", ["deflate", "gzip, gzip", "br", "zstd", "gzip, deflate"])
+def test_a_packing_that_was_not_asked_for_is_refused_unopened(server: Server, encoding: str) -> None:
+    server.answer = Answer(zlib.compress(GOOD), encoding=encoding)
+
+    with pytest.raises(IncoherentReply, match="not asked for"):
+        codes(server)
 
 
 PACKED = gzip.compress(GOOD)

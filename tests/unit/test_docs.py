@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,10 +15,16 @@ from activate.ledger import MEMORY
 from activate.orders import LONGEST_ORDER_ID
 from activate.redemption import MAX_TEXT, Outcome, TryAgain
 from activate.worker import PATIENCE_SECONDS
+from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
-from altcraft.export_batch import LONGEST_PIECE
+from altcraft.export import CHUNK_BYTES, PACKED_CHUNK_BYTES
+from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
+from export_all import parquet_format, pipeline
 from export_all.app import DOWNLOAD_SECONDS, ExportFailed
+from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
+from export_all.upload import part_bytes
+from local import ways_picture
 from local.template import read
 from serverless.fields import InvalidField
 from serverless.secrets import LIFETIME_SECONDS
@@ -124,6 +131,21 @@ def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
     assert 24 <= sum(pauses) / 3600 < 25
 
 
+def test_the_picture_of_the_ways_is_drawn_from_their_table() -> None:
+    page = (DOCS / "performance.md").read_text()
+    told = rows(page, "against the floor")
+
+    ways = ways_picture.ways(page)
+
+    assert [(way.name, way.against_floor) for way in ways] == [
+        (row["way"].strip("*"), float(row["against the floor"])) for row in told
+    ]
+    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in told if "**" in row["way"]]
+    assert (DOCS / "export-ways.svg").read_text() == ways_picture.drawn(ways), "run `make docs`"
+    picture = ElementTree.parse(DOCS / "export-ways.svg")  # noqa: S314 - it is ours
+    assert len(picture.findall("{*}rect")) == len(ways) + 1
+
+
 def number(text: str) -> float:
     return float(text.replace(",", ""))
 
@@ -155,6 +177,25 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
     assert number(idle["secrets"]["number"]) == types["AWS::SecretsManager::Secret"]
 
 
+@pytest.mark.parametrize(
+    ("buffer", "values"),
+    [
+        ("what stands before", [LONGEST_ENVELOPE >> 20]),
+        ("a record that goes on", [LONGEST_PIECE >> 20]),
+        ("a block of the reply", [CHUNK_BYTES >> 10]),
+        ("a packed block of the reply", [PACKED_CHUNK_BYTES >> 10, CHUNK_BYTES >> 10]),
+        ("kinds of tags", [export_xml.MOST_JOINTS]),
+        ("blocks between decoding and packing", [pipeline.BATCHES_WAITING]),
+        ("parts of the file", [pipeline.PARTS_WAITING, 1, part_bytes(1) >> 20]),
+        ("rows of a Parquet row group", [parquet_format.ROWS_OF_A_GROUP, parquet_format.BYTES_OF_A_GROUP >> 20]),
+        ("a manifest that is read", [LONGEST_MANIFEST >> 10]),
+    ],
+)
+def test_the_buffers_of_an_export_are_those_of_the_code(buffer: str, values: list[int]) -> None:
+    (told,) = [row["bound"] for row in rows(LIMITS, "buffer") if row["buffer"].startswith(buffer)]
+    assert [int(found) for found in re.findall(r"\d+", told.replace(",", ""))][: len(values)] == values
+
+
 def default(parameter: str) -> int:
     return int(TEMPLATE["Parameters"][parameter]["Default"])
 
@@ -170,6 +211,8 @@ def default(parameter: str) -> int:
         ("a call to Altcraft", [int(Timeouts.connect), int(Timeouts.read), int(Timeouts.total)]),
         ("a reply of Altcraft, other than an export", [MAX_MESSAGE_BYTES >> 20]),
         ("one record of an export", [LONGEST_PIECE >> 20]),
+        ("what stands around the records of an export", [LONGEST_ENVELOPE >> 20]),
+        ("a program that shrinks", [default("LatestMinimumPercent")]),
         ("one export", [TEMPLATE["Resources"]["ExportAllFunction"]["Properties"]["Timeout"]]),
         ("a code is tried, after a passing failure", [PATIENCE_SECONDS // 3600]),
         ("a redemption is remembered", [MEMORY.days]),

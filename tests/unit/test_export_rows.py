@@ -1,5 +1,7 @@
 """The stream decoders of an export, held against the standard library's parsers."""
 
+import gzip
+import itertools
 import json
 import math
 import re
@@ -14,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from altcraft.errors import IncoherentReply
-from altcraft.export import Batch, read_rows
-from altcraft.export_batch import LONGEST_PIECE
+from altcraft.export import CHUNK_BYTES, Batch, read_rows, unpacked
+from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
 from altcraft.export_json import flat_batch, plain_batch, usual_batch
 
 TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
@@ -296,6 +298,142 @@ def test_a_record_without_end_is_refused_before_it_fills_the_memory() -> None:
 
     with pytest.raises(IncoherentReply, match="no record ends"):
         list(read_rows(endless()))
+
+
+# --- hostile replies: refused early, and never with more work than their length --------------------------------------
+
+MEGABYTE = 1 << 20
+
+
+class Arriving:
+    """A reply that arrives in blocks, and may go on for ever; `taken` counts what was taken of it."""
+
+    def __init__(self, *parts: bytes | Iterator[bytes]) -> None:
+        self._parts = parts
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            for block in (
+                (part[at : at + CHUNK_BYTES] for at in range(0, len(part), CHUNK_BYTES))
+                if isinstance(part, bytes)
+                else part
+            ):
+                self.taken += len(block)
+                yield block
+
+
+def endless(block: bytes) -> Iterator[bytes]:
+    """The same again and again, in blocks."""
+    return itertools.repeat(block * (CHUNK_BYTES // len(block)))
+
+
+ROW = {"json": b'{"data":[{"code":"A"}', "xml": b"<xml><data><code>A</code></data>"}
+NO_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
+    "white space": (endless(b" "),),
+    "white space of every kind, after a byte order mark": (b"\xef\xbb\xbf", endless(b"\r\n\t ")),
+    "byte order marks": (endless(b"\xef\xbb\xbf"),),
+    "a long text before the rows": (b'{"error_text":"', endless(b"a")),
+    "small objects before the rows": (b'{"more":[', endless(b"{},")),
+    "white space after the rows": (ROW["json"] + b'],"error":0}', endless(b" ")),
+    "small objects after the rows": (ROW["json"] + b'],"error":0,"more":[', endless(b"{},")),
+    "comments before the root": (endless(b"<!-- -->"),),
+    "one comment before the root": (b"<!--", endless(b"a")),
+    "white space before the root": (b" ", endless(b" ")),
+    "empty children": (ROW["xml"], endless(b"<a/>")),
+    "empty rows": (ROW["xml"], endless(b"<data/>")),
+    "comments between rows": (ROW["xml"], endless(b"<!--a-->")),
+}
+
+
+@pytest.mark.parametrize("parts", NO_RECORDS.values(), ids=NO_RECORDS.keys())
+def test_what_is_no_record_is_refused_before_it_fills_the_memory(parts: tuple[bytes | Iterator[bytes], ...]) -> None:
+    reply = Arriving(*parts)
+
+    with pytest.raises(IncoherentReply, match=r"that are no records|in which no record ends"):
+        list(read_rows(reply))
+
+    assert reply.taken <= LONGEST_PIECE + 2 * CHUNK_BYTES
+
+
+ENDLESS_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
+    "white space between records": (ROW["json"] + b",", endless(b" ")),
+    "a text full of ends of records": (ROW["json"] + b',{"code":"', endless(b'},{\\"')),
+    "a list full of ends of records": (ROW["json"] + b',{"code":"A","x":[0', endless(b',"},{"')),
+    "nested lists": (ROW["json"] + b',{"code":"A","x":', endless(b"[")),
+    "white space between rows of XML": (ROW["xml"], endless(b" ")),
+    "a comment full of ends of rows": (ROW["xml"] + b"<data><code>A</code><!--", endless(b"</data>")),
+    "fields without end": (ROW["xml"] + b"<data><code>A</code>", endless(b"<a>&amp;</a>")),
+    "nested elements": (ROW["xml"] + b"<data>", endless(b"<a>")),
+}
+
+
+@pytest.mark.parametrize("parts", ENDLESS_RECORDS.values(), ids=ENDLESS_RECORDS.keys())
+def test_a_record_that_goes_on_is_refused_before_it_fills_the_memory(
+    parts: tuple[bytes | Iterator[bytes], ...],
+) -> None:
+    reply = Arriving(*parts)
+
+    with pytest.raises(IncoherentReply):
+        list(read_rows(reply))
+
+    assert reply.taken <= LONGEST_PIECE + 2 * CHUNK_BYTES
+
+
+@pytest.mark.parametrize("before", [b"", b"<xml>", b"<xml><data>", ROW["xml"], b"<xml a='1' "])
+@pytest.mark.parametrize("name", [b"a", b"a/", b"a:", b"a='b' ", b'a="/>" '])
+def test_a_tag_without_end_takes_one_pass(before: bytes, name: bytes) -> None:
+    # A backtracking pattern needs minutes for the first block of this.
+    reply = before + b"<" * (not before.endswith(b" ")) + name * (CHUNK_BYTES // len(name))
+
+    with pytest.raises(IncoherentReply):
+        read(reply)
+
+
+@pytest.mark.parametrize("white", [b" " * 1000, b"\n" * (MEGABYTE - CHUNK_BYTES)], ids=["some", "nearly too much"])
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_white_space_before_a_reply_is_let_pass_up_to_its_bound(white: bytes, kind: str) -> None:
+    reply = {"json": ROW["json"] + b'],"error":0}', "xml": ROW["xml"] + b"<error>0</error></xml>"}[kind]
+
+    batches, _ = read(white + reply, *[CHUNK_BYTES] * (len(white) // CHUNK_BYTES))
+
+    assert codes_of(batches) == [{"code": "A"}]
+
+
+def test_pretty_printing_of_many_unusual_rows_does_not_count_as_envelope() -> None:
+    row = b"\n" + b" " * 40 + b"<data><code><![CDATA[A]]></code></data>"
+    rows = 2 * LONGEST_ENVELOPE // 40
+
+    batches, envelope = read(b"<xml>" + row * rows + b"\n<error>0</error></xml>", *[CHUNK_BYTES] * 100)
+
+    assert sum(map(len, batches)) == rows
+    assert len(envelope) < 100
+
+
+def packed(member: bytes, count: int) -> Iterator[bytes]:
+    """So many gzip files, one after the other, as they arrive."""
+    return iter([gzip.compress(member) * 100] * (count // 100))
+
+
+@pytest.mark.parametrize(
+    ("member", "count"),
+    [(b"a", 500_000), (b"", 500_000), (b" " * (100 * MEGABYTE), 100)],
+    ids=["small", "empty", "bombs"],
+)
+def test_what_is_unpacked_comes_in_pieces_of_one_size(member: bytes, count: int) -> None:
+    sizes = [len(piece) for piece in itertools.islice(unpacked(packed(member, count)), 1000)]
+
+    assert set(sizes[:-1]) <= {CHUNK_BYTES}
+    assert sum(sizes) == min(len(member) * count, 1000 * CHUNK_BYTES)
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.lists(st.integers(0, 40), max_size=20))
+def test_what_is_unpacked_is_what_was_packed(members: list[bytes], sizes: list[int]) -> None:
+    whole = b"".join(map(gzip.compress, members))
+
+    assert b"".join(unpacked(chunks(whole, sizes))) == b"".join(members)
+    with pytest.raises(IncoherentReply):
+        list(unpacked(chunks(whole[:-1], sizes)))
 
 
 # --- XML -------------------------------------------------------------------------------------------------------------

@@ -3,12 +3,15 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from export_all.manifest import Manifest
+from export_all.manifests import LATEST_MINIMUM_PERCENT, data_folder
+from export_all.orders import OUTPUT_FORMATS
 from export_all.settings import Settings as ExportSettings
 from local import configuration
 from local.template import Template
@@ -230,6 +233,7 @@ def test_given_the_bucket_then_it_is_private_and_cleans_up_after_itself(paramete
     assert "Prefix" not in rules["half-uploads"]
     assert rules["quarantine"]["Prefix"] == f"{prefix}quarantine/"
     assert ("exports" in rules) == (parameters is EVERYTHING)
+    assert rules["ledger"]["Prefix"] == f"{prefix}ledger/"
 
 
 def test_given_the_table_then_it_forgets_by_itself_and_can_be_restored() -> None:
@@ -268,13 +272,32 @@ def test_given_loyalty_ids_then_the_schedule_sends_them_with_the_time_it_was_due
     assert target["Arn"] == "arn:ExportAllFunction"
 
 
-def test_given_analytics_then_the_table_reads_where_the_exports_lie() -> None:
-    table = synthesise(EVERYTHING).of("AWS::Glue::Table")["ExportTable"]["TableInput"]
+def test_given_analytics_then_the_tables_read_where_the_exports_lie() -> None:
+    inputs = [table["TableInput"] for table in synthesise(EVERYTHING).of("AWS::Glue::Table").values()]
+    tables = {one["Name"]: one for one in inputs if one["TableType"] == "EXTERNAL_TABLE"}
 
-    assert table["Parameters"]["storage.location.template"] == (
-        "s3://ExportBucket/crm/promocodes/loyalty_id=${loyalty_id}/dt=${dt}/"
-    )
-    assert table["Parameters"]["projection.loyalty_id.values"] == "5,6"
+    assert tables.keys() == {
+        *(f"promocodes_{output_format}" for output_format in OUTPUT_FORMATS),
+        "exports",
+        "latest_exports",
+        "ledger_files",
+    }
+    for output_format in OUTPUT_FORMATS:
+        parameters = tables[f"promocodes_{output_format}"]["Parameters"]
+        folder = data_folder("crm/", 5, output_format).removesuffix("loyalty_id=5/")
+        location = parameters["storage.location.template"]
+        assert location == f"s3://ExportBucket/{folder}loyalty_id=${{loyalty_id}}/dt=${{dt}}/"
+        assert parameters["projection.loyalty_id.values"] == "5,6"
+
+
+def test_given_the_tables_of_manifests_then_their_columns_are_a_manifests() -> None:
+    tables = synthesise(EVERYTHING).of("AWS::Glue::Table")
+    kinds = {str: "string", int: "bigint", bool: "boolean", str | None: "string"}
+    fields = {name: kinds.get(kind, "string") for name, kind in get_type_hints(Manifest).items() if name != "error"}
+
+    for table in ("ManifestTable", "LatestTable"):
+        columns = tables[table]["TableInput"]["StorageDescriptor"]["Columns"]
+        assert {column["Name"]: column["Type"] for column in columns} == fields
 
 
 def test_given_analytics_then_the_saved_queries_are_those_of_the_docs() -> None:
@@ -287,6 +310,28 @@ def test_given_analytics_then_the_saved_queries_are_those_of_the_docs() -> None:
     assert {(query["Database"], query["WorkGroup"]) for query in queries.values()} == {
         ("ExportDatabase", "ExportWorkGroup")
     }
+
+
+@pytest.mark.parametrize("key", ["", EVERYTHING["KmsKeyArn"]])
+def test_given_analytics_then_dynamodb_exports_the_ledger_to_where_its_table_reads(key: str) -> None:
+    stack = synthesise(EVERYTHING | {"KmsKeyArn": key})
+    entry = stack.of("AWS::Scheduler::Schedule")["LedgerExportEntry"]
+    asked = json.loads(entry["Target"]["Input"])
+    location = stack.of("AWS::Glue::Table")["LedgerTable"]["TableInput"]["StorageDescriptor"]["Location"]
+    table = stack.of("AWS::DynamoDB::Table")["RedemptionsTable"]
+
+    assert entry["Target"]["Arn"] == "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
+    assert (asked["TableArn"], asked["ExportFormat"]) == ("arn:RedemptionsTable", "DYNAMODB_JSON")
+    assert asked["S3SseAlgorithm"] == ("KMS" if key else "AES256")
+    assert asked.get("S3SseKmsKeyId", "") == key
+    assert location == f"s3://{asked['S3Bucket']}/{asked['S3Prefix']}/AWSDynamoDB/"
+    # DynamoDB exports from the backup that it keeps, and needs it on.
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert entry["ScheduleExpression"] == "cron(0 3 * * ? *)"
+    assert stack.allows("LedgerExportRole", "dynamodb:ExportTableToPointInTime", "arn:RedemptionsTable")
+    assert stack.allows("LedgerExportRole", "s3:PutObject", "arn:ExportBucket/crm/ledger/AWSDynamoDB/1/data/a.json.gz")
+    assert not stack.allows("LedgerExportRole", "s3:PutObject", "arn:ExportBucket/crm/latest/loyalty_id=5.json")
+    assert not stack.allows("LedgerExportRole", "dynamodb:GetItem", "arn:RedemptionsTable")
 
 
 def test_given_an_operators_secret_then_none_is_made_and_the_functions_are_told_of_it() -> None:
@@ -349,7 +394,6 @@ def test_given_parameters_that_agree_then_no_rule_is_broken(parameters: Mapping[
     [
         ({"OutputFormat": "parquet"}, "ParquetLayerArn"),
         ({"Analytics": "true"}, "LoyaltyIds"),
-        ({"Analytics": "true", "LoyaltyIds": "5", "OutputFormat": "csv"}, "OutputFormat"),
         ({"SubnetIds": "subnet-0a"}, "SecurityGroupIds"),
         ({"SecurityGroupIds": "sg-0a"}, "SubnetIds"),
         ({"LoyaltyIds": "5", "ExportReservedConcurrency": "0"}, "ExportScheduleState"),
@@ -361,6 +405,15 @@ def test_given_parameters_that_contradict_then_a_rule_names_the_remedy(
     (violation,) = _violations(LEAST | contradiction)
 
     assert named in violation
+
+
+def test_given_the_guard_over_latest_then_its_percentage_has_bounds_and_reaches_the_function() -> None:
+    parameter = document()["Parameters"]["LatestMinimumPercent"]
+    function = synthesise(LEAST | {"LatestMinimumPercent": "80"}).of("AWS::Lambda::Function")["ExportAllFunction"]
+
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (1, 100)
+    assert parameter["Default"] == LATEST_MINIMUM_PERCENT
+    assert function["Environment"]["Variables"]["LATEST_MINIMUM_PERCENT"] == "80"
 
 
 def test_given_a_parameter_then_it_is_explained_and_stands_in_one_group() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from activate.intake import Result
 from activate.redemption import QueueReason, Reason
-from export_all.manifests import Manifest
+from export_all.manifest import Manifest
 from serverless.telemetry import Metric
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, synthesise
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES: Final = 1 << 20
 """A reply to anything but an export is a few hundred bytes; one above this is no reply of Altcraft's."""
 
+_CHUNK_BYTES: Final = 1 << 12
+"""What is unpacked at once: gzip packs a thousandfold at the most, so this bounds the memory."""
+
 _IDLE_LIMIT_SECONDS: Final = 50
 """A connection idle for longer may be dead without our knowing: a sandbox is frozen, and load balancers drop it at 60 s."""
 
@@ -140,7 +143,7 @@ class Client:
         with self._open(name, fields, token, self._timeouts.read) as response:
             body = bytearray()
             with _as_unreachable(name):
-                for chunk in response.iter_content(1 << 16):
+                for chunk in response.iter_content(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > MAX_MESSAGE_BYTES:
                         raise IncoherentReply(f"Altcraft's reply to {name} is larger than {MAX_MESSAGE_BYTES} bytes")

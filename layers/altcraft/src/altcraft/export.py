@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from altcraft.errors import ErrorReply, IncoherentReply, Unreachable
-from altcraft.export_batch import Batch
+from altcraft.export_batch import Batch, check_envelope
 from altcraft.export_json import read_json
 from altcraft.export_xml import read_xml
 
@@ -29,7 +29,7 @@ CHUNK_BYTES: Final = 128 << 10
 """What is decoded at once: large enough that Python's own work per chunk does not show, small enough for a CPU's cache."""
 
 PACKED_CHUNK_BYTES: Final = 16 << 10
-"""What is unpacked at once: gzip packs a thousandfold at the most, so this bounds the memory."""
+"""What is taken to be unpacked at once, into pieces of `CHUNK_BYTES`."""
 
 _GZIP: Final = 31
 """zlib's `wbits` for a gzip file with the largest window."""
@@ -121,28 +121,47 @@ class Export:
 
 
 def _body(response: requests.Response) -> Iterator[bytes]:
-    packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    # Anything else was not asked for, and urllib3 would unpack it without a bound.
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise IncoherentReply("Altcraft's export came in a Content-Encoding that was not asked for")
+    packed = encoding.endswith("gzip")
     size = PACKED_CHUNK_BYTES if packed else CHUNK_BYTES
-    chunks = iter(lambda: response.raw.read(size, decode_content=not packed), b"")
+    chunks = iter(lambda: response.raw.read(size, decode_content=False), b"")
     return unpacked(chunks) if packed else chunks
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Unpack gzip, strictly: urllib3 takes a file for whole that lacks its checksum, and drops whatever follows it.
 
+    The pieces have `CHUNK_BYTES`, but for the last, however the reply is packed: a bomb and a reply of many small files
+    cost no more than a plain one of the same length.
+
     Raises:
         IncoherentReply: it breaks off.
         zlib.error: it is not gzip, its checksum is wrong, or something else follows it.
     """
     member = zlib.decompressobj(_GZIP)
-    for chunk in chunks:
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chain(chunks, (b"",)):
         rest = chunk
-        while rest:
-            if member.eof:
+        while True:
+            if member.eof and rest:
                 member = zlib.decompressobj(_GZIP)
-            if data := member.decompress(rest):
-                yield data
-            rest = member.unused_data
+            if data := member.decompress(rest, CHUNK_BYTES - size):
+                pieces.append(data)
+                size += len(data)
+            if size == CHUNK_BYTES:
+                yield b"".join(pieces)
+                pieces.clear()
+                size = 0
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+            # Without input left, what a full piece had no room for is still to come.
+            if not rest and not data:
+                break
+    if pieces:
+        yield b"".join(pieces)
     if not member.eof:
         raise IncoherentReply("Altcraft's export breaks off (gzip)")
 
@@ -153,8 +172,11 @@ def read_rows(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     The format is the reply's own, because an error may come in another than was asked for.
     """
     source = iter(chunks)
-    start = b""
-    while not start.lstrip(_BOM_AND_WHITE) and (chunk := next(source, None)) is not None:
+    start = bytearray()
+    first = b""
+    while not first and (chunk := next(source, None)) is not None:
         start += chunk
-    read = read_xml if start.lstrip(_BOM_AND_WHITE).startswith(b"<") else read_json
-    return (yield from read(chain((start,), source)))
+        first = chunk.lstrip(_BOM_AND_WHITE)[:1]
+        check_envelope(start[: len(start) - len(chunk.lstrip(_BOM_AND_WHITE))])
+    read = read_xml if first == b"<" else read_json
+    return (yield from read(chain((bytes(start),), source)))

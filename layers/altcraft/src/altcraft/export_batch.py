@@ -11,7 +11,10 @@ import msgspec
 from altcraft.errors import IncoherentReply
 
 LONGEST_PIECE: Final = 8 << 20
-"""Bytes that one record, or the envelope around the records, may have: a reply above this is not Altcraft's."""
+"""Bytes that one record may have, with the white space around it: a reply above this is not Altcraft's."""
+
+LONGEST_ENVELOPE: Final = 1 << 20
+"""Bytes that a reply may have before its records, beside them and after them, white space included."""
 
 SHORTEST_MARK: Final = 6
 """Characters that a mark (a time) has at least: shorter texts, such as `""` and `"false"`, may mean that it is not set."""
@@ -97,14 +100,24 @@ def batch_of(lines: bytes, rows: Sequence[dict[str, Any]]) -> Batch:
     return Batch(lines, (attached, activated, expired), rows=rows)
 
 
-def check_length(piece: bytes) -> None:
+def check_record(piece: bytes) -> None:
     """Refuse what would fill the memory.
 
     Raises:
-        IncoherentReply: this is longer than a record or an envelope can be.
+        IncoherentReply: this is longer than a record can be.
     """
     if len(piece) > LONGEST_PIECE:
         raise IncoherentReply(f"Altcraft's export holds {LONGEST_PIECE} bytes in which no record ends")
+
+
+def check_envelope(envelope: bytes | bytearray) -> None:
+    """Refuse what would fill the memory.
+
+    Raises:
+        IncoherentReply: this is longer than what stands around the records can be.
+    """
+    if len(envelope) > LONGEST_ENVELOPE:
+        raise IncoherentReply(f"Altcraft's export holds more than {LONGEST_ENVELOPE} bytes that are no records")
 
 
 def is_set(mark: object) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from altcraft.errors import IncoherentReply
-from altcraft.export_batch import Batch, Record, batch_of, check_length
+from altcraft.export_batch import LONGEST_ENVELOPE, Batch, Record, batch_of, check_envelope, check_record
 
 _USUAL_JOINT: Final = b'},{"'
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
@@ -45,13 +45,18 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     while not ended:
         chunk = next(source, None)
         pending += chunk or b""
+        # One record goes on. Trying when it has doubled keeps the work linear in its length.
+        if chunk is not None and len(pending) < worth_trying:
+            check_record(pending)
+            continue
         cut = pending.rfind(b"}]" if chunk is None else joint) + 1
         if cut and (batch := plain_batch(memoryview(pending)[:cut])):
             yield batch
             separator, pending = _split_separator(pending[cut:])
             ended = separator == b"]"
             behind_comma = True
-        elif chunk is None or len(pending) >= worth_trying:
+            worth_trying = 0
+        else:
             taken = _take_exactly(pending, behind_comma=behind_comma, final=chunk is None)
             if taken.rows:
                 yield batch_of(taken.lines(), taken.rows)
@@ -59,12 +64,12 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
             joint = taken.joint or joint
             pending = taken.rest
             ended = taken.ended
-            # What is left is one record that goes on. Trying when it has doubled keeps the work linear in its length.
             worth_trying = 2 * len(pending)
-            check_length(pending)
+        check_record(pending)
+    check_envelope(pending)
     for chunk in source:
         pending += chunk
-        check_length(pending)
+        check_envelope(pending)
     return head + b"]" + pending
 
 
@@ -206,10 +211,11 @@ def _until_rows(source: Iterator[bytes]) -> tuple[bytes, bytes]:
     while (chunk := next(source, None)) is not None:
         pending += chunk
         if len(pending) >= worth_trying:
-            if start := _rows_start(pending):
+            start = _rows_start(pending)
+            check_envelope(pending[:start] if start else pending)
+            if start:
                 return pending[:start], pending[start:]
-            worth_trying = 2 * len(pending)
-            check_length(pending)
+            worth_trying = min(2 * len(pending), LONGEST_ENVELOPE + 1)
     start = _rows_start(pending)
     return pending[:start], pending[start:]
 

@@ -16,17 +16,19 @@ from xml.parsers import expat
 import msgspec
 
 from altcraft.errors import IncoherentReply
-from altcraft.export_batch import Batch, batch_of, check_length
+from altcraft.export_batch import LONGEST_ENVELOPE, Batch, batch_of, check_envelope, check_record
 from altcraft.export_json import exact_batch, plain_batch
 from altcraft.wire import MalformedMessage, decode
 
 _ROW_END: Final = b"</data>"
+_WHITE: Final = b" \t\r\n"
 _JOINT: Final = re.compile(rb"</?[A-Za-z_][\w.-]*/?>(?:[ \t\r\n]*</?[A-Za-z_][\w.-]*/?>)*")
 _TAG: Final = re.compile(rb"<(/?)([\w.-]+)(/?)>([ \t\r\n]*)")
-_MOST_JOINTS: Final = 100
+MOST_JOINTS: Final = 100
+# Possessive, so that a tag that is not whole is found out in one pass.
 _MARKUP: Final = re.compile(
     rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
-    rb"|<(?P<close>/)?(?P<name>[^\s/>!?]+)(?:[^>\"']|\"[^\"]*\"|'[^']*')*?(?P<empty>/)?>",
+    rb"|<(?P<close>/)?(?P<name>[^\s/>!?]++)(?:[^>\"'/]++|/(?!>)|\"[^\"]*+\"|'[^']*+')*+(?P<empty>/)?>",
     re.DOTALL,
 )
 
@@ -61,24 +63,32 @@ def read_xml(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     for chunk in chunks:
         _parse(parser, chunk)
         pending += chunk
+        # One element goes on. Trying when it has doubled keeps the work linear in its length.
+        if len(pending) < worth_trying:
+            check_record(pending)
+            continue
         if not envelope:
             start = _root_start(pending)
+            check_envelope(pending[:start] if start else pending)
             envelope, pending = pending[:start], pending[start:]
+            if not envelope:
+                worth_trying = min(2 * len(pending), LONGEST_ENVELOPE + 1)
+                continue
         last = pending.rfind(_ROW_END)
         cut = last + len(_ROW_END) if last >= 0 else 0
-        if envelope and cut and (batch := _usual_rows(pending[:cut], joints)):
+        if cut and (batch := _usual_rows(pending[:cut], joints)):
             yield batch
             pending = pending[cut:]
-        elif envelope and len(pending) >= worth_trying:
+            worth_trying = 0
+        else:
             taken = _take_exactly(pending)
             if taken.rows:
                 yield _batch(taken.rows)
             envelope += taken.envelope
             pending = taken.rest
-            # What is left is one element that goes on. Trying when it has doubled keeps the work linear in its length.
             worth_trying = 2 * len(pending)
-        check_length(pending)
-        check_length(envelope)
+        check_record(pending)
+        check_envelope(envelope)
     _parse(parser, b"", final=True)
     taken = _take_exactly(pending)
     if taken.rows:
@@ -130,7 +140,7 @@ def _rows_as_json(block: bytes, joints: dict[bytes, bytes]) -> bytes | None:
     # A block ends in `</data>`, which is in no joint, so there is a tag to find.
     while (found := _JOINT.match(text, text.index(b"<"))) and found.end() < len(text):
         json, place = _joint_as_json(found.group(), "text")
-        if place != "text" or len(joints) >= _MOST_JOINTS:
+        if place != "text" or len(joints) >= MOST_JOINTS:
             return None
         joints[found.group()] = json
         text = text.replace(found.group(), json)
@@ -190,7 +200,7 @@ def _take_exactly(block: bytes) -> _Taken:
         if depth < 0:
             break
         if depth == 0:
-            others.append(block[taken:begin])
+            others.append(block[taken:begin].strip(_WHITE))  # or pretty printing would fill the envelope
             (rows if name == b"data" else others).append(block[begin : markup.end()])
             taken = markup.end()
     values = _values(rows)

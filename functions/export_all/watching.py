@@ -1,0 +1,54 @@
+"""How exports are reported as they run and end: to the log and the metrics, unless someone else watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from serverless.telemetry import Metric, count, logger
+
+if TYPE_CHECKING:
+    from export_all.manifest import Manifest
+
+
+class Watcher(Protocol):
+    """What reports how exports go."""
+
+    def going(self, export_id: str, counts: dict[str, int]) -> None:
+        """The counts so far, at each progress interval."""
+
+    def ended(self, manifest: Manifest) -> None:
+        """The end, good or bad; once for each export."""
+
+    def suspected(self, manifest: Manifest) -> None:
+        """A whole export has too few codes, and `latest` does not move to it."""
+
+
+class Telemetry:
+    """Writes it to the log and the metrics."""
+
+    def going(self, export_id: str, counts: dict[str, int]) -> None:
+        """The counts so far, as a line."""
+        logger.info("Exporting", extra={"export_id": export_id, **counts})
+
+    def ended(self, manifest: Manifest) -> None:
+        """The end, as metrics."""
+        count(Metric.EXPORTS, status=manifest.status)
+        if manifest.error is not None and manifest.error["type"] == "token_refused":
+            count(Metric.TOKEN_REFUSED)
+        if manifest.status == "succeeded":
+            count(Metric.EXPORT_CODES, manifest.codes)
+            for state, codes in manifest.states.items():
+                count(Metric.EXPORT_STATES, codes, loyalty_id=str(manifest.loyalty_id), state=state)
+            count(Metric.EXPORT_BYTES, manifest.bytes_out)
+            count(Metric.EXPORT_SECONDS, manifest.seconds)
+            logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
+
+    def suspected(self, manifest: Manifest) -> None:
+        """The guard over `latest` has kept it where it is, as a metric for the alarm."""
+        count(Metric.SUSPECT_EXPORTS)
+        logger.warning(
+            "The export is suspect, and latest stays where it is",
+            export_id=manifest.export_id,
+            loyalty_id=manifest.loyalty_id,
+            codes=manifest.codes,
+        )
