@@ -1,5 +1,7 @@
 """A shop's body as data: JSON, an HTML form or XML, by its media type; JSON where none of them is named.
 
+What calls itself a form and begins with `{` or `[` is JSON: that is the default type of curl and of PHP, whatever they send.
+
 A form is an object of its fields, a field that comes twice being a list. XML is what is inside its root element: elements by
 name, a repeated one being a list, attributes dropped, values as text.
 """
@@ -11,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from altcraft.wire import MalformedMessage, decode
+
+_FORM: Final = "application/x-www-form-urlencoded"
 
 _MOST_FORM_FIELDS: Final = 2000
 """More than the largest order form has; a bound, because each costs memory."""
@@ -27,7 +31,7 @@ def read(body: bytes, media_type: str) -> Any:
         UnreadableBody: it is not well formed.
     """
     try:
-        if media_type == "application/x-www-form-urlencoded":
+        if media_type == _FORM and not body.lstrip().startswith((b"{", b"[")):
             return _form(body)
         if media_type.endswith(("/xml", "+xml")):
             return decode(body, "xml", root=None)

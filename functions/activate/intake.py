@@ -3,16 +3,16 @@
 source → handshake → signature → paid → codes → programs → queue → `{"accepted": N}`
 
 What is authentic is answered 200 whatever it holds, because platforms end a subscription that is answered otherwise: an
-order that is not paid, one without codes, and one that cannot be read, which goes to quarantine. A bad signature is 401, and
-a failure of ours is 503, after which the shop delivers again. Deliveries may come twice and in any order: the worker activates
-a code once for its order.
+order that is not paid, one without codes, one that cannot be read, which goes to quarantine, and one that is not of the shape
+its source expects, of which a sample does. A bad signature is 401, and a failure of ours is 503, after which the shop
+delivers again. Deliveries may come twice and in any order: the worker activates a code once for its order.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from typing import Any, Final
 from activate import bodies
 from activate.activation_queue import ActivationQueue, Message, Unqueued
 from activate.bodies import UnreadableBody
-from activate.orders import UnreadableOrder
+from activate.orders import Means, Order, Reading, UnreadableOrder
 from activate.quarantine import Quarantine, Unkept
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from serverless.http import Problem, Reply, Request, proxy_response, reply
@@ -40,6 +40,9 @@ class Result(StrEnum):
 
     ACCEPTED = "accepted"
     NOT_PAID = "not_paid"
+    """`paid` answered a definite no."""
+    UNRECOGNISED = "unrecognised"
+    """`paid` found nothing: the body is not of the shape that the source expects."""
     NO_CODES = "no_codes"
     """Paid, and without a code of any of our programs."""
     HANDSHAKE = "handshake"
@@ -48,6 +51,20 @@ class Result(StrEnum):
     UNKNOWN_SOURCE = "unknown_source"
     MISCONFIGURED = "misconfigured"
     UNQUEUED = "unqueued"
+
+
+_SAMPLES: Final[Mapping[Result, str]] = {
+    Result.UNRECOGNISED: "%Y-%m-%d/unrecognised-%H",
+    Result.NO_CODES: "%Y-%m-%d/no_codes",
+}
+"""The results of which a sample is kept, and under which name: so many a source and day at the most, whatever is delivered."""
+
+_SAMPLE_REASONS: Final[Mapping[Result, str]] = {
+    Result.UNRECOGNISED: "paid: found nothing, so the body is not of the shape that the source expects",
+    Result.NO_CODES: "codes: found none of a program, and this source has brought none so far",
+}
+
+_NOT_UNDERSTOOD: Final = frozenset({Result.UNRECOGNISED, Result.UNREADABLE})
 
 
 class Intake:
@@ -64,6 +81,12 @@ class Intake:
         self._queue = queue
         self._quarantine = quarantine
         self._now = now
+        self._understood: set[str] = set()
+        """The sources of which this sandbox has understood a delivery."""
+        self._accepted: set[str] = set()
+        """The sources of which this sandbox has accepted a code."""
+        self._sampled: dict[tuple[str, Result], str] = {}
+        """Under which name the newest sample of a source's result is kept."""
 
     def receive(self, name: str, request: Request) -> Reply:
         """A delivery over HTTP to `/webhooks/{name}`.
@@ -153,44 +176,104 @@ class Intake:
 
     def _accept(self, source: Source, body: bytes, media_type: str) -> int:
         """Take an authentic delivery, and count what became of it; how many codes are in the queue now."""
+        now = self._now()
         try:
-            result, accepted = self._enqueue(source, body, media_type)
+            try:
+                readings = source.reader.read(bodies.read(body, media_type))
+            except (UnreadableBody, UnreadableOrder) as error:
+                readings = [UnreadableOrder(str(error))]
+            accepted = self._enqueue(source, readings, now)
+            self._keep_faulty(source, readings, body, media_type, now)
         except (Unqueued, Unkept) as error:
             count(Metric.INTAKE, source=source.name, result=Result.UNQUEUED)
             logger.error("A delivery could not be taken", source=source.name, detail=str(error))
             raise
-        count(Metric.INTAKE, source=source.name, result=result)
+        self._count(source, readings)
+        self._keep_sample(source, {_result(reading) for reading in readings}, body, media_type, now)
         return accepted
 
-    def _enqueue(self, source: Source, body: bytes, media_type: str) -> tuple[Result, int]:
-        now = self._now()
-        try:
-            order = source.reader.read(bodies.read(body, media_type))
-        except (UnreadableBody, UnreadableOrder) as error:
-            key = self._quarantine.keep(source.name, body, media_type, str(error), now, source.secrets_in_body)
-            logger.error(
-                "A delivery cannot be read: it is in quarantine", source=source.name, detail=str(error), key=key
-            )
-            return Result.UNREADABLE, 0
-        if order is None:
-            return Result.NOT_PAID, 0
-        order_id = f"{source.name}/{order.id}"
-        self._queue.send(
-            [Message(code, loyalty_id, order_id, source.name, now.isoformat()) for code, loyalty_id in order.codes]
-        )
-        if order.unusable:
-            reason = "codes: some are too long, hold control characters or are not texts"
-            key = self._quarantine.keep(source.name, body, media_type, reason, now, source.secrets_in_body)
-            count(Metric.DROPPED_CODES, order.unusable, source=source.name, reason="unusable")
-            logger.error(
-                "An order holds unusable codes: it is in quarantine", order_id=order_id, detail=reason, key=key
-            )
-        if order.foreign:
-            count(Metric.DROPPED_CODES, order.foreign, source=source.name, reason="no_program")
-        if not order.codes:
-            return Result.NO_CODES, 0
-        logger.info("An order's codes are queued", source=source.name, order_id=order_id, accepted=len(order.codes))
-        return Result.ACCEPTED, len(order.codes)
+    def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
+        """Put every code of the delivery's orders into the queue; how many there are."""
+        messages = [
+            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, now.isoformat())
+            for order in readings
+            if isinstance(order, Order)
+            for code, loyalty_id in order.codes
+        ]
+        self._queue.send(messages)
+        return len(messages)
+
+    def _keep_faulty(
+        self, source: Source, readings: Sequence[Reading], body: bytes, media_type: str, now: datetime
+    ) -> None:
+        """Keep a delivery of which something is authentic and cannot be read, once whatever it holds."""
+        faults = [
+            str(reading)
+            if isinstance(reading, UnreadableOrder)
+            else "codes: some are too long, hold control characters or are not texts"
+            for reading in readings
+            if isinstance(reading, UnreadableOrder) or (isinstance(reading, Order) and reading.unusable)
+        ]
+        if not faults:
+            return
+        reason = "; ".join(dict.fromkeys(faults))
+        key = self._quarantine.keep(source.name, body, media_type, reason, now, source.secrets_in_body)
+        logger.error("A delivery cannot be read: it is in quarantine", source=source.name, detail=reason, key=key)
+
+    def _count(self, source: Source, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            result = _result(reading)
+            if isinstance(reading, Order):
+                if reading.unusable:
+                    count(Metric.DROPPED_CODES, len(reading.unusable), source=source.name, reason="unusable")
+                if reading.foreign:
+                    count(Metric.DROPPED_CODES, len(reading.foreign), source=source.name, reason="no_program")
+                if reading.codes:
+                    order_id = f"{source.name}/{reading.id}"
+                    logger.info(
+                        "An order's codes are queued",
+                        source=source.name,
+                        order_id=order_id,
+                        accepted=len(reading.codes),
+                    )
+                    self._accepted.add(source.name)
+            if result not in _NOT_UNDERSTOOD:
+                self._understood.add(source.name)
+            elif source.name not in self._understood:
+                count(Metric.NOT_UNDERSTOOD)
+            count(Metric.INTAKE, source=source.name, result=result)
+
+    def _keep_sample(
+        self, source: Source, results: Collection[Result], body: bytes, media_type: str, now: datetime
+    ) -> None:
+        """Keep a delivery that says nothing to us, for a person to see whether it should; what is kept is bounded."""
+        for result, name in _SAMPLES.items():
+            sample = now.strftime(name)
+            if result not in results or self._sampled.get((source.name, result)) == sample:
+                continue
+            if result is Result.NO_CODES and source.name in self._accepted:
+                continue
+            self._sampled[source.name, result] = sample
+            try:
+                key = self._quarantine.keep(
+                    source.name, body, media_type, _SAMPLE_REASONS[result], now, source.secrets_in_body, sample
+                )
+            except Unkept as error:
+                # It is a help for a person, and no reason to let the shop deliver again.
+                logger.warning("A sample could not be kept", source=source.name, detail=str(error))
+            else:
+                logger.warning("A sample is in quarantine", source=source.name, detail=_SAMPLE_REASONS[result], key=key)
+
+
+def _result(reading: Reading) -> Result:
+    match reading:
+        case UnreadableOrder():
+            return Result.UNREADABLE
+        case Order():
+            return Result.ACCEPTED if reading.codes else Result.NO_CODES
+        case Means.NOT_PAID:
+            return Result.NOT_PAID
+    return Result.UNRECOGNISED
 
 
 def _refuse(error: UnknownSource | SourceUnavailable) -> None:

@@ -1,5 +1,6 @@
 """The platforms we know, each a row of settings in the words of the source document. A new platform is a new row.
 
+Of a body that is no order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid".
 What a source writes itself stands before what its preset says. A setting that a row leaves out is for the merchant to choose.
 Where the facts come from is said in docs/webhooks/, a page for each platform.
 """
@@ -12,6 +13,9 @@ from typing import Any, Final
 _SECRET_IN_URL: Final = {"scheme": "token", "query": "token", "field": "token"}
 """For platforms that sign nothing: the merchant pastes an address ending in `?token=...`, or sends the token as a field."""
 
+_SALEOR_ORDER: Final = "(order || data.order || (data.*.order | [0]))"
+"""Of a subscription to `event { ... }`, and of one to an event by name, whose answer comes in the envelope of GraphQL."""
+
 _ALWAYS: Final = "`true`"
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -22,7 +26,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
             "encoding": "base64",
         },
         # The body decides, because the topic's header is not signed; a test notification is voided and cancelled.
-        "paid": "contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
+        "paid": "financial_status && contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
         "order_id": "id",
         # Not discount_codes[].code, which also lists the titles of discounts that staff typed in by hand.
         "codes": "discount_applications[?type == 'discount_code'].code",
@@ -30,27 +34,27 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "woocommerce": {
         "auth": {"scheme": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"},
         "handshake": "webhook_id=[0-9]+",
-        "paid": "contains(['processing', 'completed'], status)",
+        "paid": "status && contains(['processing', 'completed'], status)",
         "order_id": "id",
         "codes": "coupon_lines[].code",
     },
     "standard-webhooks": {
         "auth": {"scheme": "standard-webhooks"},
-        "paid": "status == 'paid'",
+        "paid": "status && status == 'paid'",
         "order_id": "order_id",
         "codes": "codes",
     },
     "shopware": {
         "auth": {"scheme": "hmac", "header": "shopware-shop-signature", "encoding": "hex"},
-        "paid": "data.event == 'state_enter.order_transaction.state.paid'",
+        "paid": "data.event && data.event == 'state_enter.order_transaction.state.paid'",
         "order_id": "data.payload.order.id",
         "codes": "data.payload.order.lineItems[?type == 'promotion'].payload.code",
     },
     "saleor": {
         "auth": {"scheme": "hmac", "header": "Saleor-Signature", "encoding": "hex"},
-        "paid": "order.isPaid",
-        "order_id": "order.id",
-        "codes": "[order.voucherCode][?@]",
+        "paid": f"{_SALEOR_ORDER}.isPaid",
+        "order_id": f"{_SALEOR_ORDER}.id",
+        "codes": f"[{_SALEOR_ORDER}.voucherCode][?@]",
     },
     "tilda": {
         "auth": _SECRET_IN_URL,
@@ -70,14 +74,14 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "insales": {
         "auth": _SECRET_IN_URL,
-        "paid": "financial_status == 'paid'",
+        "paid": "financial_status && financial_status == 'paid'",
         "order_id": "id",
         # No `codes`: which field of discounts[] holds the code is nowhere documented, and a wrong guess would be silent.
     },
     "stripe": {
         "auth": {"scheme": "stripe"},
         "paid": (
-            "contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
+            "type && contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
             " && data.object.payment_status == 'paid'"
         ),
         "order_id": "data.object.id",

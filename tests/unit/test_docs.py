@@ -11,7 +11,8 @@ import pytest
 
 from activate.activation import MAX_TEXT, Outcome, TryAgain
 from activate.api import TELLINGS
-from activate.orders import LONGEST_ORDER_ID
+from activate.orders import LONGEST_ORDER_ID, MOST_CODES
+from activate.paths import BUDGET_SECONDS
 from activate.redemptions import MEMORY
 from activate.worker import PATIENCE_SECONDS
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
@@ -164,6 +165,8 @@ def default(parameter: str) -> int:
     [
         ("a code, an `order_id`", [MAX_TEXT]),
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("codes, and orders, of one delivery", [MOST_CODES]),
+        ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
         ("requests of the API key", [default("ApiRateLimit"), default("ApiBurstLimit")]),
         ("deliveries of webhooks", [default("WebhookRateLimit"), default("WebhookBurstLimit")]),
         ("batches of queued codes at a time", [default("MaximumConcurrency")]),
