@@ -32,6 +32,9 @@ RETRY_AFTER_SECONDS: Final = 60
 _NO_SOURCE: Final = "unknown"
 """The metric's source for names that are none of ours: a dimension must not grow with what strangers type."""
 
+_LONGEST_HANDSHAKE: Final = 4096
+"""Bytes. A platform's trial call has some twenty."""
+
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 
 
@@ -98,7 +101,7 @@ class Intake:
             source = self._sources.find(name)
             if request.method == "GET":
                 return _challenge(source, request)
-            if source.handshake and source.handshake.fullmatch(request.body.decode(errors="replace")):
+            if _is_handshake(source, request):
                 count(Metric.INTAKE, source=source.name, result=Result.HANDSHAKE)
                 return reply(request, HTTPStatus.OK, {"accepted": 0})
             accepted = self._accept(self._authenticated(source, request), request.body, request.media_type)
@@ -284,6 +287,13 @@ def _refuse(error: UnknownSource | SourceUnavailable) -> None:
     else:
         count(Metric.INTAKE, source=error.source or _NO_SOURCE, result=Result.MISCONFIGURED)
         logger.error("A delivery's source cannot be used", source=error.source, detail=str(error))
+
+
+def _is_handshake(source: Source, request: Request) -> bool:
+    """Whether this is the unsigned call by which the platform tries the address."""
+    if source.handshake is None or len(request.body) > _LONGEST_HANDSHAKE:
+        return False
+    return source.handshake.fullmatch(request.body.decode(errors="replace")) is not None
 
 
 def _challenge(source: Source, request: Request) -> Reply:

@@ -6,8 +6,7 @@ duplicates. Then each code is matched with a program.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -15,8 +14,13 @@ from typing import Any, Final
 from jmespath.parser import ParsedResult
 
 from activate.paths import OutOfTime, Search, says_no
+from activate.patterns import Pattern
 
 LONGEST_CODE: Final = 255
+LONGEST_TEXTS: Final = 65_536
+"""Characters of all the texts that `codes` finds: 200 of the longest codes and what stands between them."""
+MOST_VALUES: Final = 10_000
+"""That `codes` may find, codes or not."""
 MOST_CODES: Final = 200
 """Of all the orders of one delivery: twenty calls of SQS, which a shop waits for. Beyond it is a mistake, or an attack."""
 MOST_ORDERS: Final = 200
@@ -45,7 +49,7 @@ class Means(StrEnum):
 class Program:
     """The codes that `pattern` is found in belong to a loyalty program."""
 
-    pattern: re.Pattern[str]
+    pattern: Pattern
     loyalty_id: int
 
 
@@ -76,7 +80,7 @@ class Reader:
     codes: ParsedResult
     programs: tuple[Program, ...]
     split: str = ""
-    capture: re.Pattern[str] | None = None
+    capture: Pattern | None = None
     case: str = "keep"
 
     def read(self, body: Any) -> list[Reading]:
@@ -126,42 +130,50 @@ class Reader:
             return error
 
     def _read_paid(self, body: Any, search: Search) -> Order:
-        found = self._find(search, "codes", body)
-        if isinstance(found, dict | float | bool):
-            raise UnreadableOrder("codes: neither a text nor a list of texts was found there")
-        values = [value for value in (found if isinstance(found, list) else [found]) if value is not None]
-        texts: list[str] = []
-        unusable: list[object] = []
-        for value in values:
-            if isinstance(value, str | int) and not isinstance(value, bool):
-                texts.append(str(value))
-            else:
-                unusable.append(value)
-        candidates = dict.fromkeys(code for text in texts for code in self._codes_in(text))
-        matched: list[tuple[str, int]] = []
-        foreign: list[str] = []
-        for code in candidates:
-            if len(code) > LONGEST_CODE or not code.isprintable():
-                unusable.append(code)
-            elif program := self._program_of(code):
-                matched.append((code, program.loyalty_id))
-            else:
-                foreign.append(code)
+        texts, unusable = _texts(self._find(search, "codes", body))
+        try:
+            candidates = self._candidates(texts, search)
+            programs = {code: self._program_of(code, search) for code in candidates if _is_code(code)}
+        except OutOfTime as error:
+            raise UnreadableOrder("codes: matching them takes too long") from error
+        unusable += [code for code in candidates if code not in programs]
         if not candidates and not unusable:
             return Order("")
-        return Order(self._id_of(body, search), tuple(matched), tuple(foreign), tuple(unusable))
+        return Order(
+            self._id_of(body, search),
+            tuple((code, program.loyalty_id) for code, program in programs.items() if program),
+            tuple(code for code, program in programs.items() if not program),
+            tuple(unusable),
+        )
 
-    def _codes_in(self, text: str) -> Iterator[str]:
-        for piece in text.split(self.split) if self.split else [text]:
-            code = piece.strip()
-            if self.capture:
-                found = self.capture.search(code)
-                code = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
-            if code:
-                yield CASES[self.case](code)
+    def _candidates(self, texts: Sequence[str], search: Search) -> list[str]:
+        """What may be codes, in the order's own sequence, none twice."""
+        candidates: dict[str, None] = {}
+        for text in texts:
+            for piece in text.split(self.split) if self.split else [text]:
+                search.check()
+                if code := self._code_in(piece.strip()):
+                    candidates[code] = None
+                if len(candidates) > MOST_CODES:
+                    raise UnreadableOrder(f"codes: there are more than {MOST_CODES} in one order")
+        return list(candidates)
 
-    def _program_of(self, code: str) -> Program | None:
-        return next((program for program in self.programs if program.pattern.search(code)), None)
+    def _code_in(self, text: str) -> str:
+        """The code in a piece of text; `""` where there is none."""
+        if self.capture:
+            try:
+                found = self.capture.search(text)
+            except UnicodeEncodeError:
+                return text  # half of a surrogate pair, which no code has
+            text = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
+        return CASES[self.case](text)
+
+    def _program_of(self, code: str, search: Search) -> Program | None:
+        for program in self.programs:
+            search.check()
+            if program.pattern.search(code):
+                return program
+        return None
 
     def _id_of(self, body: Any, search: Search) -> str:
         value = self._find(search, "order_id", body)
@@ -182,3 +194,30 @@ class Reader:
             raise UnreadableOrder(
                 f"{setting}: the expression does not fit the body ({type(error).__name__})"
             ) from error
+
+
+def _texts(found: Any) -> tuple[list[str], list[object]]:
+    """The texts among what `codes` found, and the values that cannot be codes.
+
+    Raises:
+        UnreadableOrder: it is no text and no list, or more than an order has.
+    """
+    if isinstance(found, dict | float | bool):
+        raise UnreadableOrder("codes: neither a text nor a list of texts was found there")
+    values = found if isinstance(found, list) else [found]
+    if len(values) > MOST_VALUES:
+        raise UnreadableOrder(f"codes: more than {MOST_VALUES} values were found there")
+    texts: list[str] = []
+    unusable: list[object] = []
+    for value in values:
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            texts.append(str(value))
+        elif value is not None:
+            unusable.append(value)
+    if sum(map(len, texts)) > LONGEST_TEXTS:
+        raise UnreadableOrder(f"codes: more than {LONGEST_TEXTS} characters were found there")
+    return texts, unusable
+
+
+def _is_code(text: str) -> bool:
+    return len(text) <= LONGEST_CODE and text.isprintable()

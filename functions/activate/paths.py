@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
 
 BUDGET_SECONDS: Final = 1.0
-"""For all the expressions of one delivery. An order takes less than a thousandth of it; a shop waits five seconds."""
+"""For reading all of one delivery by its source's expressions. An order takes a thousandth of it; a shop waits five seconds."""
 
 _NO_TEXTS: Final = frozenset({"", "0", "false", "no", "n", "off"})
 """Forms and XML have only texts, and PHP shops send texts in JSON too."""
@@ -27,7 +27,7 @@ _FROM_THE_FIRST: Final = frozenset({"pipe", "projection", "filter_projection", "
 
 
 class OutOfTime(ValueError):
-    """The expressions of one delivery took longer than their budget."""
+    """Reading one delivery took longer than its budget."""
 
 
 class Search(TreeInterpreter):
@@ -37,9 +37,17 @@ class Search(TreeInterpreter):
         super().__init__()
         self._deadline = time.monotonic() + seconds
 
-    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+    def check(self) -> None:
+        """Called at each step, and by whatever else is done within the budget.
+
+        Raises:
+            OutOfTime: it is used up.
+        """
         if time.monotonic() > self._deadline:
             raise OutOfTime
+
+    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+        self.check()
         return super().visit(node, *args, **kwargs)
 
     def find(self, expression: ParsedResult, body: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from activate import checks, signatures
 from activate.checks import Check, InvalidSettings
 from activate.orders import CASES, Program, Reader
+from activate.patterns import ANYTHING, Pattern
 from activate.presets import PRESETS
 from activate.signatures import Auth, Token
 from serverless.secrets import SecretError
@@ -46,7 +47,7 @@ class Source:
     keys: tuple[bytes, ...] = field(repr=False)
     """One for each secret. None, where the source delivers through AWS alone."""
     reader: Reader
-    handshake: re.Pattern[str] | None
+    handshake: Pattern | None
     """The body of the unsigned call by which the platform tries the address."""
     event_source: str
     """Where the source's events come from: the name of an EventBridge partner event source, or the ARN of an SQS queue."""
@@ -165,7 +166,7 @@ def source(name: str, settings: object) -> Source:
         faults.append(("secrets", "is missing: without a secret nothing can be verified"))
     if faults:
         raise InvalidSettings(*faults)
-    programs = values["programs"] if "programs" in values else (Program(re.compile(""), values["loyalty_id"]),)
+    programs = values["programs"] if "programs" in values else (Program(ANYTHING, values["loyalty_id"]),)
     reading = {setting: values[setting] for setting in ("split", "capture", "case") if setting in values}
     return Source(
         name=name,

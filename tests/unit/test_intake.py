@@ -397,6 +397,9 @@ class TestHandshakes:
     def test_given_anything_else_unsigned_then_401(self, stage: Stage, source: str, body: bytes) -> None:
         assert stage.deliver(source, body, media_type=FORM)[0] == 401
 
+    def test_given_a_huge_body_then_it_is_no_ping_and_soon_refused(self, stage: Stage) -> None:
+        assert stage.deliver("blog", b"webhook_id=" + b"1" * 4_700_000, media_type=FORM)[0] == 401
+
     def test_given_a_challenge_then_it_is_echoed_as_plain_text(self, stage: Stage) -> None:
         challenge = "8ec8d794-e0ab-42df-9017-e3dada8e84f7"
         assert stage.deliver("eu-shop", b"", query={"challenge": challenge}, method="GET") == (200, challenge)

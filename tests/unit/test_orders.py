@@ -1,6 +1,7 @@
 """Reading orders: each platform's preset on a body as the platform sends it, and the steps that JMESPath cannot do."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def of(name: str) -> Reader:
 
 
 def plain(**settings_: Any) -> Reader:
-    """A reader of plain paths; `settings_` differ from them."""
+    """A reader of plain paths; `settings_` differ from them, and None takes one out."""
     plain_ = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
@@ -43,7 +44,8 @@ def plain(**settings_: Any) -> Reader:
         "codes": "codes",
         "paid": "paid",
     }
-    return source("shop", plain_ | settings_).reader
+    changed = {name: value for name, value in (plain_ | settings_).items() if value is not None}
+    return source("shop", changed).reader
 
 
 def read(body: Any, **settings_: Any) -> Order | Means:
@@ -192,12 +194,48 @@ class TestSeveralOrders:
             plain().read(orders)
         most = [f"C-{number}" for number in range(MOST_CODES)]
         assert len(codes(most)) == MOST_CODES
-        for body in (
-            {"id": 1, "paid": True, "codes": [*most, "C-more"]},
-            [{"id": 1, "paid": True, "codes": most}, {"id": 2, "paid": True, "codes": "C-more"}],
-        ):
-            with pytest.raises(UnreadableOrder, match="codes: there are more than 200"):
-                plain().read(body)
+        with pytest.raises(UnreadableOrder, match="codes: there are more than 200 in one order"):
+            read({"id": 1, "paid": True, "codes": [*most, "C-more"]})
+        with pytest.raises(UnreadableOrder, match="codes: there are more than 200 in one delivery"):
+            plain().read([{"id": 1, "paid": True, "codes": most}, {"id": 2, "paid": True, "codes": "C-more"}])
+
+    @pytest.mark.parametrize(
+        "found", ["x" * 65_537, ["x" * 250] * 263, [None] * 10_001, ";".join(map(str, range(9000)))]
+    )
+    def test_given_more_than_an_order_holds_then_it_is_not_even_split(self, found: Any) -> None:
+        with pytest.raises(UnreadableOrder, match=r"codes: .*more than"):
+            read({"id": 1, "paid": True, "codes": found}, split=";")
+
+
+class TestBounds:
+    """What a shopper writes cannot stall the function, whatever an operator wrote."""
+
+    @pytest.mark.parametrize(
+        ("pattern", "text"),
+        [
+            (r"^(VIP-?|[A-Z]+)+[0-9]{4}$", "A" * 250),
+            (r"(\S+)$", "a" * 60_000 + " "),
+            (r"(a*)*b", "a" * 60_000),
+            (r"(.*.*.*)=", "x" * 60_000),
+        ],
+    )
+    def test_given_a_hostile_text_for_a_pattern_then_it_is_matched_at_once(self, pattern: str, text: str) -> None:
+        began = time.process_time()
+        read({"id": 1, "paid": True, "codes": text}, capture=pattern)
+        read({"id": 1, "paid": True, "codes": text}, loyalty_id=None, programs=[{"pattern": pattern, "loyalty_id": 5}])
+        assert time.process_time() - began < 1
+
+    @pytest.mark.parametrize("text", ["A\ud800", "\ud800"])
+    def test_given_a_text_that_is_no_unicode_then_it_is_no_code(self, text: str) -> None:
+        order = read({"id": 1, "paid": True, "codes": ["A-1", text]}, capture="(.+)")
+        assert order == Order("1", (("A-1", 5),), unusable=(text,))
+
+    def test_given_an_expression_that_takes_for_ever_then_it_is_ended_and_the_setting_named(self) -> None:
+        body = {"id": 1, "paid": True, "items": [{"id": 1}] * 2_000_000}
+        began = time.monotonic()
+        with pytest.raises(UnreadableOrder, match="codes: the expression takes too long"):
+            read(body, codes="sort_by(items[?id == `1`], &id)[].code")
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

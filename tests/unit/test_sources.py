@@ -86,6 +86,10 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"split": ""}, "split"),
         ({"capture": "["}, "capture"),
         ({"handshake": "("}, "handshake"),
+        ({"capture": r"(?<=coupon )\S+"}, "capture"),
+        ({"capture": r"(\w)\1"}, "capture"),
+        ({"capture": "\ud800"}, "capture"),
+        ({"loyalty_id": None, "programs": [{"pattern": r"^(?!VIP-)", "loyalty_id": 5}]}, "programs[0].pattern"),
         ({"event_source": ""}, "event_source"),
         ({"auth": "hmac"}, "auth.scheme"),
         ({"auth": {"scheme": "hmac", "header": "X", "encoding": "base32"}}, "auth.encoding"),
@@ -98,6 +102,10 @@ def test_given_a_setting_that_cannot_be_then_it_is_named_and_no_secret_quoted(
     found = faults_of(**changes)
     assert list(found) == [setting]
     assert "hush" not in "".join(found.values())
+
+
+def test_given_a_pattern_that_has_no_linear_time_then_the_remedy_is_told() -> None:
+    assert "no look-around and no back references" in faults_of(capture=r"(?=a)b")["capture"]
 
 
 def test_given_several_faults_then_all_are_told_at_once() -> None:
