@@ -3,7 +3,7 @@
 | door | event | answer |
 |---|---|---|
 | API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
-| webhook | REST proxy, `POST` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
+| webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
@@ -66,6 +66,7 @@ def _no_such_route(request: Request, _context: LambdaContext) -> Reply:
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
     ("POST", "/promocodes/activate"): _api,
     ("POST", "/webhooks/{source}"): _webhook,
+    ("PUT", "/webhooks/{source}"): _webhook,
     ("GET", "/webhooks/{source}"): _webhook,
 }
 

@@ -127,16 +127,17 @@ class Intake:
         return reply(request, HTTPStatus.OK, {"accepted": accepted})
 
     def receive_event(self, event: Mapping[str, Any]) -> dict[str, int]:
-        """A webhook of Shopify as an EventBridge partner event. IAM has let it in, so there is no signature to check.
+        """A platform's webhook as an EventBridge partner event. IAM has let it in, so there is no signature to check.
 
-        Source: Shopify, "Deliver webhooks through Amazon EventBridge": the order is `detail.payload`.
+        Sources: Shopify, "Deliver webhooks through Amazon EventBridge": the order is `detail.payload`; Stripe, "Send events to
+        Amazon EventBridge": `detail` is the event itself.
 
         Raises:
             UnknownSource, SourceUnavailable, Unqueued, Unkept: Lambda runs it again, and then hands it to the failed events.
         """
         detail = event.get("detail")
-        payload = detail.get("payload") if isinstance(detail, Mapping) else None
-        return {"accepted": self._accept_from(event["source"], json.dumps(payload).encode())}
+        body = detail.get("payload", detail) if isinstance(detail, Mapping) else detail
+        return {"accepted": self._accept_from(event["source"], json.dumps(body).encode())}
 
     def receive_messages(self, event: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         """Webhooks that a platform, such as Saleor, puts into an SQS queue itself: each message's body is one.
@@ -299,16 +300,16 @@ def _is_handshake(source: Source, request: Request) -> bool:
 def _challenge(source: Source, request: Request) -> Reply:
     """Answer the call by which a platform, such as Adobe, asks whether the address is willing: echo its challenge.
 
-    Source: Adobe I/O Events, "Webhooks: the challenge request".
+    Sources: Adobe I/O Events, "Webhooks: the challenge request"; nopCommerce, "Web API webhooks", whose parameter is `echo`.
     """
-    challenge = request.query.get("challenge", "")
+    challenge = request.query.get(source.challenge, "")
     if not _CHALLENGE.fullmatch(challenge):
         raise Problem(
             HTTPStatus.METHOD_NOT_ALLOWED,
             "post_only",
-            "Orders are delivered by POST",
+            "Orders are delivered by POST or PUT",
             "GET only answers a platform's challenge.",
-            headers={"Allow": "POST"},
+            headers={"Allow": "POST, PUT"},
         )
     count(Metric.INTAKE, source=source.name, result=Result.HANDSHAKE)
     return proxy_response(HTTPStatus.OK, challenge, "text/plain; charset=utf-8", {"X-Content-Type-Options": "nosniff"})

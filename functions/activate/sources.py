@@ -49,6 +49,8 @@ class Source:
     reader: Reader
     handshake: Pattern | None
     """The body of the unsigned call by which the platform tries the address."""
+    challenge: str
+    """The query parameter of a GET whose value the platform wants echoed."""
     event_source: str
     """Where the source's events come from: the name of an EventBridge partner event source, or the ARN of an SQS queue."""
 
@@ -110,6 +112,7 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "auth": signatures.auth,
     "secrets": checks.list_of(checks.secret),
     "handshake": checks.pattern,
+    "challenge": checks.text,
     "event_source": checks.text,
     "paid": checks.expression,
     "order_id": checks.expression,
@@ -174,6 +177,7 @@ def source(name: str, settings: object) -> Source:
         keys=_keys(values["auth"], values["secrets"]) if "secrets" in values else (),
         reader=Reader(values["paid"], values["order_id"], values["codes"], programs, **reading),
         handshake=values.get("handshake"),
+        challenge=values.get("challenge", "challenge"),
         event_source=values.get("event_source", ""),
     )
 

@@ -23,6 +23,7 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "schedule.json": ("ExportAllFunction", None, {}),
     "queue-batch.json": ("ActivateFunction", None, {"batchItemFailures": []}),
     "eventbridge-shopify.json": ("ActivateFunction", None, {}),
+    "eventbridge-stripe.json": ("ActivateFunction", None, {}),
     "saleor-sqs.json": ("ActivateFunction", None, {"batchItemFailures": []}),
     "webhook-generic.json": ("ActivateFunction", 200, {}),
     "webhook-insales.json": ("ActivateFunction", 200, {}),

@@ -30,6 +30,8 @@ DOCUMENT: dict[str, Any] = {
     "tilda": {"platform": "tilda", "secrets": ["hush-hush"], "loyalty_id": 5},
     "saleor": {"platform": "saleor", "secrets": ["s"], "loyalty_id": 5},
     "vip": {"platform": "shopify", "secrets": ["s"], "programs": [{"pattern": "^VIP-", "loyalty_id": 7}]},
+    "pay": {"platform": "stripe", "secrets": ["s"], "loyalty_id": 5},
+    "nop": {"platform": "shopify", "secrets": ["s"], "loyalty_id": 5, "challenge": "echo"},
     "broken": {"platform": "shopify", "secrets": ["s"], "loyalty_id": "five"},
 }
 ORDER: dict[str, Any] = {
@@ -397,6 +399,15 @@ class TestHandshakes:
     def test_given_anything_else_unsigned_then_401(self, stage: Stage, source: str, body: bytes) -> None:
         assert stage.deliver(source, body, media_type=FORM)[0] == 401
 
+    def test_given_a_challenge_under_another_name_then_it_is_echoed(self, stage: Stage) -> None:
+        assert stage.deliver("nop", b"", query={"echo": "8ec8d794"}, method="GET") == (200, "8ec8d794")
+        assert stage.deliver("nop", b"", query={"challenge": "8ec8d794"}, method="GET")[0] == 405
+
+    def test_given_a_delivery_by_put_then_it_is_taken_as_by_post(self, stage: Stage) -> None:
+        body = b"payment%5Borderid%5D=7&payment%5Bpromocode%5D=A-1"
+        answer = stage.deliver("tilda", body, query={"token": "hush-hush"}, media_type=FORM, method="PUT")
+        assert answer == (200, {"accepted": 1})
+
     def test_given_a_huge_body_then_it_is_no_ping_and_soon_refused(self, stage: Stage) -> None:
         assert stage.deliver("blog", b"webhook_id=" + b"1" * 4_700_000, media_type=FORM)[0] == 401
 
@@ -425,6 +436,12 @@ class TestOtherDoors:
         assert stage.intake.receive_event(event) == {"accepted": 2}
         assert {message["order_id"] for message in stage.aws.messages} == {"eu-shop/1001"}
         assert stage.counted() == intake("eu-shop", "accepted")
+
+    def test_given_stripes_event_then_the_detail_is_the_event_itself(self, stage: Stage) -> None:
+        session = {"id": "cs_1", "payment_status": "paid", "metadata": {"promo_code": "A-1"}}
+        detail = {"id": "evt_1", "type": "checkout.session.completed", "data": {"object": session}}
+        assert stage.intake.receive_event({"source": "aws.partner/stripe.com/pay", "detail": detail}) == {"accepted": 1}
+        assert [message["order_id"] for message in stage.aws.messages] == ["pay/cs_1"]
 
     @pytest.mark.parametrize("detail", [None, {}, {"payload": None}, "text"])
     def test_given_a_partner_event_without_an_order_then_it_is_kept(self, stage: Stage, detail: Any) -> None:
