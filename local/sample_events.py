@@ -29,6 +29,8 @@ DELIVERIES: Final = {
     "webhook-standard-webhooks.json": ("bitrix", "standard-webhooks.json"),
     "webhook-shopware.json": ("shopware", "shopware.json"),
     "webhook-saleor.json": ("saleor", "saleor.json"),
+    "webhook-tilda-json.json": ("tilda", "tilda.json"),
+    "webhook-tilda-json-field.json": ("tilda", "tilda-json-field.form"),
     "webhook-tilda.json": ("tilda", "tilda.form"),
     "webhook-retailcrm.json": ("retailcrm", "retailcrm.form"),
     "webhook-insales.json": ("insales", "insales.json"),

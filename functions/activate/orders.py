@@ -1,12 +1,15 @@
 """Reading orders: is each paid, what is its id, which promo codes does it carry, and to which loyalty program do they belong.
 
-JMESPath finds the values. What it cannot do, and in this order: split a text, capture a part, trim, change case, drop
-duplicates. Then each code is matched with a program.
+JMESPath finds the values. What it cannot do, and in this order: undo HTML's escapes, split a text, capture a part, trim, change
+case, compose characters (Unicode's NFC), drop duplicates. Then each code is matched with a program.
 """
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -30,6 +33,9 @@ LONGEST_ORDER_ID: Final = 190
 
 CASES: Final[Mapping[str, Callable[[str], str]]] = {"keep": str, "upper": str.upper, "lower": str.lower}
 """What the setting `case` does to a code: whether Altcraft tells cases apart is not documented, so the merchant says."""
+
+ESCAPES: Final = ("html",)
+"""What the setting `unescape` can undo."""
 
 
 class UnreadableOrder(ValueError):
@@ -82,6 +88,9 @@ class Reader:
     split: str = ""
     capture: Pattern | None = None
     case: str = "keep"
+    unescape: str = ""
+    json_fields: tuple[str, ...] = ()
+    """The fields at an order's top that may hold JSON as text."""
 
     def read(self, body: Any) -> list[Reading]:
         """Every order in a body, each for itself, within one budget of time.
@@ -104,10 +113,21 @@ class Reader:
             UnreadableOrder: there are more than a delivery may hold.
         """
         if not isinstance(body, list) or not body or search.reaches(self.order_id, body):
-            return [body]
+            return [self._unpacked(body)]
         if len(body) > MOST_ORDERS:
             raise UnreadableOrder(f"there are more than {MOST_ORDERS} orders in one delivery")
-        return body
+        return [self._unpacked(order) for order in body]
+
+    def _unpacked(self, order: Any) -> Any:
+        """The order with the JSON in its texts as data; a text that is none stays one."""
+        if not self.json_fields or not isinstance(order, dict):
+            return order
+        unpacked = dict(order)
+        for name in self.json_fields:
+            if isinstance(text := order.get(name), str):
+                with suppress(ValueError, RecursionError):
+                    unpacked[name] = json.loads(text)
+        return unpacked
 
     def means(self, body: Any, search: Search) -> tuple[Any, Means]:
         """The value that `paid` finds in an order, and what it says.
@@ -149,7 +169,7 @@ class Reader:
     def _candidates(self, texts: Sequence[str], search: Search) -> list[str]:
         """What may be codes, in the order's own sequence, none twice."""
         candidates: dict[str, None] = {}
-        for text in texts:
+        for text in map(self._unescaped, texts):
             for piece in text.split(self.split) if self.split else [text]:
                 search.check()
                 if code := self._code_in(piece.strip()):
@@ -166,7 +186,14 @@ class Reader:
             except UnicodeEncodeError:
                 return text  # half of a surrogate pair, which no code has
             text = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
-        return CASES[self.case](text)
+        return _composed(CASES[self.case](text))
+
+    def _unescaped(self, text: str) -> str:
+        if not self.unescape or "&" not in text:
+            return text
+        import html  # its table of names is large, and hardly ever needed
+
+        return html.unescape(text)
 
     def _program_of(self, code: str, search: Search) -> Program | None:
         for program in self.programs:
@@ -217,6 +244,11 @@ def _texts(found: Any) -> tuple[list[str], list[object]]:
     if sum(map(len, texts)) > LONGEST_TEXTS:
         raise UnreadableOrder(f"codes: more than {LONGEST_TEXTS} characters were found there")
     return texts, unusable
+
+
+def _composed(text: str) -> str:
+    """A text in NFC, so that an accented letter is the same code whether it was typed as one character or as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _is_code(text: str) -> bool:

@@ -39,6 +39,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "paid": "status && contains(['processing', 'completed'], status)",
         "order_id": "id",
         "codes": "coupon_lines[].code",
+        # WooCommerce writes a code's & as &amp;: github.com/woocommerce/woocommerce/issues/44795.
+        "unescape": "html",
     },
     "standard-webhooks": {
         "auth": {"scheme": "standard-webhooks"},
@@ -61,10 +63,12 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tilda": {
         "auth": _SECRET_IN_URL,
         "handshake": re.compile("test=test(&.*)?"),
-        # Every form of the site can post here; only a cart's has an order.
-        "paid": '"payment[orderid]"',
-        "order_id": '"payment[orderid]"',
-        "codes": '["payment[promocode]"][?@]',
+        # Every form of the site can post here; only a cart's has an order. Two switches of the webhook give it three shapes:
+        # fields like payment[orderid], one field that holds JSON, and a body that is JSON.
+        "json_fields": ["payment"],
+        "paid": 'payment.orderid || "payment[orderid]"',
+        "order_id": 'payment.orderid || "payment[orderid]"',
+        "codes": '[payment.promocode || "payment[promocode]"][?@]',
     },
     "retailcrm": {
         "auth": _SECRET_IN_URL,

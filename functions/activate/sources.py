@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from activate import checks, signatures
 from activate.checks import Check, InvalidSettings
-from activate.orders import CASES, Program, Reader
+from activate.orders import CASES, ESCAPES, Program, Reader
 from activate.patterns import ANYTHING, Pattern
 from activate.presets import PRESETS
 from activate.signatures import Auth, Token
@@ -111,6 +111,8 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "platform": checks.one_of(PRESETS),
     "auth": signatures.auth,
     "secrets": checks.list_of(checks.secret),
+    "unescape": checks.one_of(ESCAPES),
+    "json_fields": checks.list_of(checks.text),
     "handshake": checks.pattern,
     "challenge": checks.text,
     "event_source": checks.text,
@@ -124,6 +126,10 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "programs": checks.list_of(_program),
 }
 """Every setting of a source, and how it is checked."""
+
+
+_READING: Final = ("split", "capture", "case", "unescape", "json_fields")
+"""The settings of how codes are read that may be left out."""
 
 
 def parse(text: str) -> Document:
@@ -170,7 +176,7 @@ def source(name: str, settings: object) -> Source:
     if faults:
         raise InvalidSettings(*faults)
     programs = values["programs"] if "programs" in values else (Program(ANYTHING, values["loyalty_id"]),)
-    reading = {setting: values[setting] for setting in ("split", "capture", "case") if setting in values}
+    reading = {setting: values[setting] for setting in _READING if setting in values}
     return Source(
         name=name,
         auth=values["auth"],

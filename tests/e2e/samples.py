@@ -33,6 +33,8 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "webhook-shopware.json": ("ActivateFunction", 200, {}),
     "webhook-standard-webhooks.json": ("ActivateFunction", 200, {}),
     "webhook-stripe.json": ("ActivateFunction", 200, {}),
+    "webhook-tilda-json-field.json": ("ActivateFunction", 200, {}),
+    "webhook-tilda-json.json": ("ActivateFunction", 200, {}),
     "webhook-tilda.json": ("ActivateFunction", 200, {}),
     "webhook-woocommerce.json": ("ActivateFunction", 200, {}),
 }

@@ -260,6 +260,18 @@ def test_given_a_partially_refunded_shopify_order_then_it_was_paid() -> None:
     assert isinstance(one(reader, {**sample("eu-shop"), "financial_status": "partially_refunded"}), Order)
 
 
+@pytest.mark.parametrize("body", ["tilda.form", "tilda-json-field.form", "tilda.json"])
+def test_given_any_of_tildas_shapes_then_the_order_is_the_same(body: str) -> None:
+    path = EVENTS / "bodies" / body
+    order = bodies.read(path.read_bytes(), MEDIA_TYPES[path.suffix])
+    assert one(of("tilda"), order) == Order("1846390277", (("Code-6", 5),))
+
+
+@pytest.mark.parametrize("payment", ["", "{", "null", "[]", "7", '"text"', "[" * 10_000])
+def test_given_a_field_that_holds_no_order_then_it_is_unrecognised(payment: str) -> None:
+    assert one(of("tilda"), {"payment": payment, "Name": "Anna"}) is Means.UNRECOGNISED
+
+
 def test_given_insales_speaks_xml_then_its_codes_are_read_by_other_paths() -> None:
     body = bodies.read((EVENTS / "bodies" / "insales.xml").read_bytes(), "application/xml")
     reader = source(
@@ -291,6 +303,22 @@ class TestSteps:
         assert codes(["coupon: A-1 (10 %)", "none"], capture=r"coupon: (\S+)") == ["A-1"]
         assert codes(["coupon: A-1 (10 %)"], capture=r"[A-Z]-\d") == ["A-1"]
         assert codes(["x"], capture=r"x(y)?") == []
+
+    def test_given_html_then_its_escapes_are_undone_before_the_text_is_split(self) -> None:
+        assert codes("A&amp;B;C&#38;D;E&F", unescape="html", split=";") == ["A&B", "C&D", "E&F"]
+        assert codes("A&amp;B") == ["A&amp;B"]
+        assert codes(["A&amp;amp;B"], unescape="html") == ["A&amp;B"]
+
+    def test_given_woocommerce_then_a_code_with_an_ampersand_is_what_the_merchant_typed(self) -> None:
+        order = {"id": 1, "status": "processing", "coupon_lines": [{"code": "tom&amp;jerry"}]}
+        assert one(of("blog"), order) == Order("1", (("TOM&JERRY", 5),))
+
+    def test_given_an_accent_typed_in_two_ways_then_it_is_one_code(self) -> None:
+        assert codes(["CAFE\u0301", "CAF\u00c9", "Й-1", "И\u0306-1"]) == ["CAF\u00c9", "Й-1"]
+
+    def test_given_full_width_forms_or_invisible_characters_then_they_are_what_they_are(self) -> None:
+        order = read({"id": 1, "paid": True, "codes": ["\uff21-1", "A-1", "A\u200b-1"]})
+        assert order == Order("1", (("\uff21-1", 5), ("A-1", 5)), unusable=("A\u200b-1",))
 
     @pytest.mark.parametrize(("case", "expected"), [("keep", ["aB", "AB"]), ("upper", ["AB"]), ("lower", ["ab"])])
     def test_given_a_case_then_codes_are_changed_before_doubles_are_dropped(
