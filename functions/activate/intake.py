@@ -101,7 +101,7 @@ class Intake:
             source = self._sources.find(name)
             if request.method == "GET":
                 return _challenge(source, request)
-            if _is_handshake(source, request):
+            if is_handshake(source, request.body):
                 count(Metric.INTAKE, source=source.name, result=Result.HANDSHAKE)
                 return reply(request, HTTPStatus.OK, {"accepted": 0})
             accepted = self._accept(self._authenticated(source, request), request.body, request.media_type)
@@ -193,7 +193,7 @@ class Intake:
             logger.error("A delivery could not be taken", source=source.name, detail=str(error))
             raise
         self._count(source, readings)
-        self._keep_sample(source, {_result(reading) for reading in readings}, body, media_type, now)
+        self._keep_sample(source, {result_of(reading) for reading in readings}, body, media_type, now)
         return accepted
 
     def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
@@ -226,7 +226,7 @@ class Intake:
 
     def _count(self, source: Source, readings: Sequence[Reading]) -> None:
         for reading in readings:
-            result = _result(reading)
+            result = result_of(reading)
             if isinstance(reading, Order):
                 if reading.unusable:
                     count(Metric.DROPPED_CODES, len(reading.unusable), source=source.name, reason="unusable")
@@ -269,7 +269,8 @@ class Intake:
                 logger.warning("A sample is in quarantine", source=source.name, detail=_SAMPLE_REASONS[result], key=key)
 
 
-def _result(reading: Reading) -> Result:
+def result_of(reading: Reading) -> Result:
+    """What one order of a delivery counts as."""
     match reading:
         case UnreadableOrder():
             return Result.UNREADABLE
@@ -290,11 +291,11 @@ def _refuse(error: UnknownSource | SourceUnavailable) -> None:
         logger.error("A delivery's source cannot be used", source=error.source, detail=str(error))
 
 
-def _is_handshake(source: Source, request: Request) -> bool:
+def is_handshake(source: Source, body: bytes) -> bool:
     """Whether this is the unsigned call by which the platform tries the address."""
-    if source.handshake is None or len(request.body) > _LONGEST_HANDSHAKE:
+    if source.handshake is None or len(body) > _LONGEST_HANDSHAKE:
         return False
-    return source.handshake.fullmatch(request.body.decode(errors="replace")) is not None
+    return source.handshake.fullmatch(body.decode(errors="replace")) is not None
 
 
 def _challenge(source: Source, request: Request) -> Reply:

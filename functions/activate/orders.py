@@ -160,7 +160,7 @@ class Reader:
         if not candidates and not unusable:
             return Order("")
         return Order(
-            self._id_of(body, search),
+            self.id_of(body, search),
             tuple((code, program.loyalty_id) for code, program in programs.items() if program),
             tuple(code for code, program in programs.items() if not program),
             tuple(unusable),
@@ -202,7 +202,12 @@ class Reader:
                 return program
         return None
 
-    def _id_of(self, body: Any, search: Search) -> str:
+    def id_of(self, body: Any, search: Search) -> str:
+        """An order's id, as text.
+
+        Raises:
+            UnreadableOrder: there is none, or it cannot be one.
+        """
         value = self._find(search, "order_id", body)
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise UnreadableOrder("order_id: neither a text nor a whole number was found there")
