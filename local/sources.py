@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{wanted.file}: {line}", file=sys.stderr)
         return 1
     print(f"Uploaded {len(sources)} sources to {target.secret_id}.")
-    print("They are in use within five minutes, or at once where a delivery does not fit what was known before.\n")
+    print("They are in use within five minutes. Until then do not change a secret in the shop.\n")
     print(instructions(text, sources, target))
     return 0
 

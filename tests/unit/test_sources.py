@@ -277,6 +277,27 @@ class TestReading:
         assert stage.sources.reread()
         assert stage.sources.find("shop").keys == (b"next",)
 
+    @pytest.mark.parametrize("phase", range(0, 4 * REREAD_SECONDS, 7))
+    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_taken_within_the_time_that_is_told(
+        self, phase: int
+    ) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+
+        def refused() -> bool:
+            """A quarter of a second passes, and the forger sends again."""
+            stage.clock.seconds += 0.25
+            stage.sources.reread()
+            return stage.sources.find("shop").keys != (b"next",)
+
+        for _ in range(phase):
+            assert refused()
+        stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
+        rotated = stage.clock.seconds
+        while refused():
+            pass
+        assert stage.clock.seconds - rotated <= REREAD_SECONDS
+
     def test_given_nothing_changed_then_reading_anew_tells_that(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
