@@ -35,6 +35,10 @@ DELIVERIES: Final = {
     "webhook-retailcrm.json": ("retailcrm", "retailcrm.form"),
     "webhook-insales.json": ("insales", "insales.json"),
     "webhook-stripe.json": ("stripe", "stripe.json"),
+    "webhook-ecwid.json": ("ecwid", "ecwid.json"),
+    "webhook-bigcommerce.json": ("bigcommerce", "bigcommerce.json"),
+    "webhook-insales-coupons.json": ("insales-coupons", "insales.json"),
+    "webhook-stripe-promotions.json": ("stripe-promotions", "stripe-promotion.json"),
     "webhook-generic.json": ("custom", "generic.json"),
 }
 """Each event's file: the source it is for, and the body it delivers."""

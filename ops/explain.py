@@ -17,13 +17,18 @@ from activate import bodies
 from activate.bodies import UnreadableBody
 from activate.checks import InvalidSettings
 from activate.intake import Result, is_handshake, result_of
-from activate.orders import Means, Order, Reader, UnreadableOrder
-from activate.paths import Search
+from activate.orders import Calls, Order, UnreadableOrder
+from activate.paths import Means, Search
 from activate.sources import Document, SourceUnavailable, UnknownSource, parse
 from ops.reach import stops
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jmespath.parser import ParsedResult
+
     from activate.orders import Reading
+    from activate.sources import Source
 
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".json": "application/json",
@@ -56,13 +61,13 @@ def explanation(document: Document, name: str, body: bytes, media_type: str) -> 
         return _nothing(Result.HANDSHAKE)
     try:
         data = bodies.read(body, media_type)
-        readings = source.reader.read(data)
+        readings = source.read(data)
     except UnreadableBody as error:
         return _nothing(Result.UNREADABLE, "", f"the body is no {bodies.kind_of(body, media_type)}: {error}")
     except UnreadableOrder as error:
         return _nothing(Result.UNREADABLE, *_split(error))
     orders = source.reader.orders(data, Search())
-    explained = [_order(source.reader, *pair) for pair in zip(orders, readings, strict=True)]
+    explained = [_order(source, *pair) for pair in zip(orders, readings, strict=True)]
     if len(explained) == 1:
         return explained[0]
     first = next((one for one in explained if not _is_read(one)), explained[0])
@@ -74,15 +79,18 @@ def _nothing(result: Result, setting: str = "", message: str = "") -> Explanatio
     return {"result": result, "paid": None, "order_id": None, "codes": [], "reversed": False, "fault": fault}
 
 
-def _order(reader: Reader, body: Any, reading: Reading) -> Explanation:
+def _order(source: Source, body: Any, reading: Reading) -> Explanation:
     explained = _nothing(result_of(reading))
-    search = Search()
+    reader, fetch, search = source.reader, source.fetch, Search()
     try:
-        value, means = reader.means(body, search)
+        value, means = fetch.means(reader, body, search) if fetch else reader.means(body, search)
         explained["paid"] = {"value": value, "means": means}
-        explained["order_id"] = reader.id_of(body, search) if means is Means.PAID else None
+        in_webhook = means is Means.PAID and (fetch is None or fetch.answers == "codes")
+        explained["order_id"] = reader.id_of(body, search) if in_webhook else None
     except UnreadableOrder:
         pass  # the reading says so, or it is an order without codes, which needs no id
+    if fetch and isinstance(reading, Calls):
+        explained["fetch"] = [f"{fetch.method} https://{fetch.host}{path}" for path in reading.paths]
     if isinstance(reading, Order):
         explained["codes"] = [
             *(_code(code, loyalty_id, None) for code, loyalty_id in reading.codes),
@@ -92,7 +100,7 @@ def _order(reader: Reader, body: Any, reading: Reading) -> Explanation:
                 for code in reading.unusable
             ),
         ]
-    explained["fault"] = _fault(reader, body, reading, explained)
+    explained["fault"] = _fault(source, body, reading, explained)
     return explained
 
 
@@ -100,13 +108,13 @@ def _code(code: object, loyalty_id: int | None, dropped: str | None) -> dict[str
     return {"code": code, "loyalty_id": loyalty_id, "dropped": dropped}
 
 
-def _fault(reader: Reader, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
+def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
     """The setting at fault, or that may be, and where its paths stop."""
     match reading:
         case UnreadableOrder():
             setting, message = _split(reading)
         case Means.UNRECOGNISED:
-            setting, message = "paid", "it finds nothing in the body"
+            setting, message = _asks(source, explained["paid"]), "it finds nothing in the body"
         case Order() if not explained["codes"]:
             setting, message = (
                 "codes",
@@ -115,12 +123,28 @@ def _fault(reader: Reader, body: Any, reading: Reading, explained: Explanation) 
         case _:
             return None
     try:
-        found = stops(getattr(reader, setting), body) if setting else ()
+        found = tuple(stop for path in _paths(source, setting) for stop in stops(path, body))
     except (ValueError, TypeError, ArithmeticError, RecursionError):
         found = ()
     if found:
         message = f"{message}: {'; '.join(stop.told() for stop in found)}"
     return {"setting": setting, "message": message, "stops": [asdict(stop) for stop in found]}
+
+
+def _asks(source: Source, paid: Mapping[str, Any] | None) -> str:
+    """The setting by which a webhook's body is not recognised."""
+    if source.fetch and paid and paid["means"] is Means.PAID:
+        return "fetch.path"
+    return "paid" if source.fetch is None or source.fetch.answers == "codes" else "fetch.when"
+
+
+def _paths(source: Source, setting: str) -> Sequence[ParsedResult]:
+    """The expressions of a setting."""
+    if source.fetch and setting == "fetch.path":
+        return source.fetch.placeholders()
+    if source.fetch and setting == "fetch.when":
+        return [source.fetch.when] if source.fetch.when else []
+    return [getattr(source.reader, setting)] if setting else []
 
 
 def _split(error: UnreadableOrder) -> tuple[str, str]:

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator
+    from activate.activation_queue import FetchMessage
+    from activate.fetcher import Fetcher
     from activate.intake import Intake
     from activate.redemptions import Redemptions
+    from activate.sources import Sources
     from activate.worker import Worker
 
 
@@ -118,18 +121,36 @@ def _redemptions() -> Redemptions:
 
 
 @cache
+def _sources() -> Sources:
+    from activate.sources import Sources
+    from serverless.secrets import Secret
+
+    return Sources(Secret(settings().sources_secret_id))
+
+
+@cache
 def _intake() -> Intake:
     from activate.activation_queue import ActivationQueue
     from activate.intake import Intake
     from activate.quarantine import Quarantine
-    from activate.sources import Sources
-    from serverless.secrets import Secret
 
     return Intake(
-        Sources(Secret(settings().sources_secret_id)),
+        _sources(),
         ActivationQueue(aws.client("sqs"), settings().activation_queue_url),
         Quarantine(lambda: aws.client("s3"), settings().export_bucket, settings().export_prefix),
     )
+
+
+def _fetch(message: FetchMessage) -> None:
+    _fetcher().take(message)
+
+
+@cache
+def _fetcher() -> Fetcher:
+    from activate.activation_queue import ActivationQueue
+    from activate.fetcher import Fetcher
+
+    return Fetcher(_sources(), ActivationQueue(aws.client("sqs"), settings().activation_queue_url))
 
 
 @cache
@@ -141,4 +162,5 @@ def _worker() -> Worker:
         aws.client("sqs"),
         settings().activation_queue_url,
         settings().dead_letter_queue_url,
+        _fetch,
     )

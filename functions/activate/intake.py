@@ -19,9 +19,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from activate import bodies
-from activate.activation_queue import ActivationQueue, Message, Unqueued
+from activate.activation_queue import ActivationQueue, FetchMessage, Message, Unqueued
 from activate.bodies import UnreadableBody
-from activate.orders import Means, Order, Reading, UnreadableOrder
+from activate.orders import Calls, Order, Reading, UnreadableOrder
+from activate.paths import Means
 from activate.quarantine import Quarantine, Unkept
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from serverless.http import Problem, Reply, Request, proxy_response, reply
@@ -183,7 +184,7 @@ class Intake:
         now = self._now()
         try:
             try:
-                readings = source.reader.read(bodies.read(body, media_type))
+                readings = source.read(bodies.read(body, media_type))
             except (UnreadableBody, UnreadableOrder) as error:
                 readings = [UnreadableOrder(str(error))]
             accepted = self._enqueue(source, readings, now)
@@ -197,12 +198,18 @@ class Intake:
         return accepted
 
     def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
-        """Put every code of the delivery's orders into the queue; how many there are."""
-        messages = [
+        """Put every code of the delivery's orders, and every call that will tell them, into the queue; how many there are."""
+        messages: list[Message | FetchMessage] = [
             Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, now.isoformat())
             for order in readings
             if isinstance(order, Order)
             for code, loyalty_id in order.codes
+        ]
+        messages += [
+            FetchMessage(path, calls.order_id, source.name, now.isoformat())
+            for calls in readings
+            if isinstance(calls, Calls)
+            for path in calls.paths
         ]
         self._queue.send(messages)
         return len(messages)
@@ -241,6 +248,9 @@ class Intake:
                         accepted=len(reading.codes),
                     )
                     self._accepted.add(source.name)
+            if isinstance(reading, Calls) and reading.paths:
+                logger.info("An order is to be fetched", source=source.name, accepted=len(reading.paths))
+                self._accepted.add(source.name)
             if result not in _NOT_UNDERSTOOD:
                 self._understood.add(source.name)
             elif source.name not in self._understood:
@@ -276,6 +286,8 @@ def result_of(reading: Reading) -> Result:
             return Result.UNREADABLE
         case Order():
             return Result.ACCEPTED if reading.codes else Result.NO_CODES
+        case Calls():
+            return Result.ACCEPTED if reading.paths else Result.NO_CODES
         case Means.NOT_PAID:
             return Result.NOT_PAID
     return Result.UNRECOGNISED

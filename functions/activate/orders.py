@@ -11,13 +11,14 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jmespath.parser import ParsedResult
 
-from activate.paths import OutOfTime, Search, says_no
+from activate.paths import EXPRESSION_ERRORS, Means, OutOfTime, Search
 from activate.patterns import Pattern
+
+T = TypeVar("T")
 
 LONGEST_CODE: Final = 255
 LONGEST_TEXTS: Final = 65_536
@@ -42,15 +43,6 @@ class UnreadableOrder(ValueError):
     """A paid order in which something is not where its source says. The message names the setting, and quotes no value."""
 
 
-class Means(StrEnum):
-    """What the value that `paid` found says."""
-
-    PAID = "paid"
-    NOT_PAID = "not_paid"
-    UNRECOGNISED = "unrecognised"
-    """Nothing: the body is not of the shape that the source expects."""
-
-
 @dataclass(frozen=True)
 class Program:
     """The codes that `pattern` is found in belong to a loyalty program."""
@@ -73,7 +65,17 @@ class Order:
     """The values that cannot be codes: too long, with control characters in them, or not texts."""
 
 
-Reading = Order | Means | UnreadableOrder
+@dataclass(frozen=True)
+class Calls:
+    """A paid order of which the shop's API is to be asked."""
+
+    paths: tuple[str, ...]
+    """One for each call."""
+    order_id: str
+    """The shop's own id, where the webhook says it; `""` where the answer does."""
+
+
+Reading = Order | Calls | Means | UnreadableOrder
 """What one order of a delivery came to; of `Means`, one that is not `PAID`."""
 
 
@@ -135,12 +137,7 @@ class Reader:
         Raises:
             UnreadableOrder: the expression does not fit the body.
         """
-        value = self._find(search, "paid", body)
-        if value is None:
-            return value, Means.UNRECOGNISED
-        if not says_no(value):
-            return value, Means.PAID
-        return value, Means.NOT_PAID if search.reaches(self.paid, body) else Means.UNRECOGNISED
+        return self._fitting("paid", lambda: search.means(self.paid, body))
 
     def _read_or_say(self, body: Any, search: Search) -> Reading:
         try:
@@ -149,7 +146,15 @@ class Reader:
         except UnreadableOrder as error:
             return error
 
-    def _read_paid(self, body: Any, search: Search) -> Order:
+    def read_codes(self, body: Any, order_id: str) -> Order:
+        """The codes of an order that is known to be paid, whatever else is in the body.
+
+        Raises:
+            UnreadableOrder: they cannot be read.
+        """
+        return self._read_paid(body, Search(), order_id)
+
+    def _read_paid(self, body: Any, search: Search, order_id: str = "") -> Order:
         texts, unusable = _texts(self._find(search, "codes", body))
         try:
             candidates = self._candidates(texts, search)
@@ -160,7 +165,7 @@ class Reader:
         if not candidates and not unusable:
             return Order("")
         return Order(
-            self.id_of(body, search),
+            order_id or self.id_of(body, search),
             tuple((code, program.loyalty_id) for code, program in programs.items() if program),
             tuple(code for code, program in programs.items() if not program),
             tuple(unusable),
@@ -218,11 +223,16 @@ class Reader:
 
     def _find(self, search: Search, setting: str, body: Any) -> Any:
         expression: ParsedResult = getattr(self, setting)
+        return self._fitting(setting, lambda: search.find(expression, body))
+
+    @staticmethod
+    def _fitting(setting: str, found: Callable[[], T]) -> T:
+        """What is found, where the setting's expression fits the body."""
         try:
-            return search.find(expression, body)
+            return found()
         except OutOfTime as error:
             raise UnreadableOrder(f"{setting}: the expression takes too long over this body") from error
-        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        except EXPRESSION_ERRORS as error:
             raise UnreadableOrder(
                 f"{setting}: the expression does not fit the body ({type(error).__name__})"
             ) from error

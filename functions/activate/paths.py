@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from jmespath.visitor import TreeInterpreter
@@ -24,6 +25,20 @@ _LOGIC: Final = frozenset(
     {"or_expression", "and_expression", "not_expression", "comparator", "function_expression", "multi_select_list"}
 )
 _FROM_THE_FIRST: Final = frozenset({"pipe", "projection", "filter_projection", "value_projection", "flatten"})
+
+
+EXPRESSION_ERRORS: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
+"""What an expression raises that does not fit a body. jmespath lets Python's own errors through, as in contains('text', `5`) or
+[::0]; its own are ValueErrors, and so is `OutOfTime`."""
+
+
+class Means(StrEnum):
+    """What a value that was looked for says."""
+
+    PAID = "paid"
+    NOT_PAID = "not_paid"
+    UNRECOGNISED = "unrecognised"
+    """Nothing: the body is not of the shape that the source expects."""
 
 
 class OutOfTime(ValueError):
@@ -54,10 +69,22 @@ class Search(TreeInterpreter):
         """What the expression finds in the body; None where that is nothing.
 
         Raises:
-            ValueError, TypeError, ArithmeticError, RecursionError: the expression does not fit the body. jmespath lets Python's
-                own errors through, as in contains('text', `5`) or [::0]; its own are ValueErrors, and so is `OutOfTime`.
+            EXPRESSION_ERRORS: the expression does not fit the body.
         """
         return self.visit(expression.parsed, body)
+
+    def means(self, expression: ParsedResult, body: Any) -> tuple[Any, Means]:
+        """The value that an expression finds which asks whether an order is paid, and what it says.
+
+        Raises:
+            EXPRESSION_ERRORS: the expression does not fit the body.
+        """
+        value = self.find(expression, body)
+        if value is None:
+            return value, Means.UNRECOGNISED
+        if not says_no(value):
+            return value, Means.PAID
+        return value, Means.NOT_PAID if self.reaches(expression, body) else Means.UNRECOGNISED
 
     def reaches(self, expression: ParsedResult, body: Any) -> bool:
         """Whether any of the paths that the expression compares leads to something in the body.

@@ -94,5 +94,61 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         # Stripe's own discounts hold ids, not codes: the shop writes the code into the session's metadata.
         "codes": "[data.object.metadata.promo_code][?@]",
     },
+    "ecwid": {
+        # Ecwid signs only its event's id, and so nothing of what the event says; the order comes from its API.
+        "auth": _SECRET_IN_URL,
+        "paid": "paymentStatus && paymentStatus == 'PAID'",
+        "order_id": "id",
+        "codes": "[discountCoupon.code][?@]",
+    },
+    "bigcommerce": {
+        "auth": {"scheme": "standard-webhooks", "key_encoding": "text"},
+        # Shipped, partially shipped, awaiting pickup, awaiting shipment, completed, awaiting fulfilment, partially refunded.
+        "paid": "data.status.new_status_id && contains(`[2, 3, 8, 9, 10, 11, 14]`, data.status.new_status_id)",
+        "order_id": "data.id",
+        "codes": "[].code",
+    },
     "generic": {},
 }
+
+FETCHES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ecwid": {
+        "fetch": {
+            "host": "app.ecwid.com",
+            "path": "/api/v3/{storeId}/orders/{data.orderId}",
+            "headers": {"Authorization": "Bearer {secret}"},
+            "when": "data.newPaymentStatus && data.newPaymentStatus == 'PAID'",
+        },
+    },
+    "bigcommerce": {
+        # `base` is the store's: /stores/abc123. Without coupons the answer is 204.
+        "fetch": {
+            "host": "api.bigcommerce.com",
+            "path": "/v2/orders/{data.id}/coupons",
+            "headers": {"X-Auth-Token": "{secret}"},
+            "answers": "codes",
+        },
+    },
+    "insales": {
+        # The order has a coupon's id, and not its code.
+        "fetch": {
+            "path": "/admin/discount_codes/{discounts[].discount_code_id}.json",
+            "headers": {"Authorization": "Basic {secret_base64}"},
+            "answers": "codes",
+        },
+        "codes": "[code || discount_code.code][?@]",
+    },
+    "stripe": {
+        "fetch": {
+            "host": "api.stripe.com",
+            "path": "/v1/promotion_codes/{not_null(data.object.discounts, `[]`)[].promotion_code}",
+            "headers": {"Authorization": "Bearer {secret}"},
+            "answers": "codes",
+        },
+        "codes": "[code][?@]",
+    },
+}
+"""What a platform's sources are completed by where they have `fetch`, whose parts a source can write otherwise one by one."""
+
+WITHOUT_FETCH: Final = frozenset({"insales", "stripe"})
+"""Of these platforms, those whose webhook may also do without."""

@@ -15,17 +15,19 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.activation import Redemption, TryAgain
+from activate.activation_queue import fetch_message
 from activate.outcomes import record, record_failure
 from serverless.fields import InvalidField
 from serverless.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator, Result
+    from activate.activation_queue import FetchMessage
 
 PATIENCE_SECONDS: Final = 24 * 3600
 """How long a message is tried before it is given up to the dead-letter queue."""
@@ -59,11 +61,25 @@ def _seconds_since(message: SQSRecord, moment: str) -> float:
     return max(time.time() - int(milliseconds) / 1000, 0.0) if milliseconds else 0.0
 
 
+def _check_time(context: LambdaContext) -> None:
+    if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
+        raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
+
+
 class Worker:
     """Takes batches of the activation queue, for the life of a sandbox."""
 
-    def __init__(self, activator: Activator, sqs: Any, queue_url: str, dead_letter_queue_url: str) -> None:
+    def __init__(
+        self,
+        activator: Activator,
+        sqs: Any,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        fetch: Callable[[FetchMessage], None] | None = None,
+    ) -> None:
+        """`fetch`: takes the messages that ask for a call to a shop's API."""
         self._activator = activator
+        self._fetch = fetch
         self._sqs = sqs
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
@@ -89,6 +105,14 @@ class Worker:
     def _take(self, message: SQSRecord, context: LambdaContext) -> None:
         # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
         age = _seconds_since(message, "ApproximateFirstReceiveTimestamp")
+        if self._fetch and (wanted := fetch_message(message.body)):
+            with logger.append_context_keys(source=wanted.source):
+                try:
+                    _check_time(context)
+                    self._fetch(wanted)
+                except TryAgain as failure:
+                    self._fail(message, age, failure)
+            return
         try:
             order = json.loads(message.body)
             redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
@@ -102,16 +126,24 @@ class Worker:
             try:
                 result = self._activate(redemption, context)
             except TryAgain as failure:
-                if age >= PATIENCE_SECONDS:
-                    self._give_up(message, failure.reason, str(failure))
-                    return
-                self._put_back(message, age, failure)
-                raise
+                self._fail(message, age, failure)
+                return
             record(redemption, result)
 
+    def _fail(self, message: SQSRecord, age: float, failure: TryAgain) -> None:
+        """A message has no outcome yet: back to the queue with it, or after its day to the dead-letter queue.
+
+        Raises:
+            TryAgain: it goes back.
+        """
+        if age >= PATIENCE_SECONDS:
+            self._give_up(message, failure.reason, str(failure))
+            return
+        self._put_back(message, age, failure)
+        raise failure
+
     def _activate(self, redemption: Redemption, context: LambdaContext) -> Result:
-        if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
-            raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
+        _check_time(context)
         if time.monotonic() < self._quiet_until:
             raise TryAgain("altcraft_down", "Altcraft has failed several times in a row and is left alone")
         try:

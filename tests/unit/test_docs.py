@@ -11,9 +11,11 @@ import pytest
 
 from activate.activation import MAX_TEXT, Outcome, TryAgain
 from activate.api import TELLINGS
+from activate.fetch import MOST_CALLS
 from activate.orders import LONGEST_ORDER_ID, MOST_CODES
 from activate.paths import BUDGET_SECONDS
 from activate.redemptions import MEMORY
+from activate.shop_api import CONNECT_SECONDS, MOST_BYTES, READ_SECONDS, TOTAL_SECONDS
 from activate.worker import PATIENCE_SECONDS
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export_batch import LONGEST_PIECE
@@ -167,6 +169,8 @@ def default(parameter: str) -> int:
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
         ("codes, and orders, of one delivery", [MOST_CODES]),
         ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
+        ("calls to a shop's API for one delivery; an answer", [MOST_CALLS, MOST_BYTES // 1_000_000]),
+        ("a call to a shop's API", [int(CONNECT_SECONDS), int(READ_SECONDS), int(TOTAL_SECONDS)]),
         ("requests of the API key", [default("ApiRateLimit"), default("ApiBurstLimit")]),
         ("deliveries of webhooks", [default("WebhookRateLimit"), default("WebhookBurstLimit")]),
         ("batches of queued codes at a time", [default("MaximumConcurrency")]),

@@ -14,6 +14,9 @@ SLOW = {
     "altcraft.client",
     "activate.activation",
     "activate.worker",
+    "activate.fetch",
+    "activate.fetcher",
+    "activate.shop_api",
 }
 
 
@@ -40,3 +43,12 @@ def test_given_sources_without_a_pattern_of_their_own_then_re2_is_not_loaded() -
     assert not loads_re2(programs=[{"pattern": "", "loyalty_id": 5}])
     assert loads_re2(programs=[{"pattern": "^VIP-", "loyalty_id": 5}])
     assert loads_re2(loyalty_id=5, capture="(.+)")
+
+
+def test_given_a_worker_without_a_call_to_make_then_what_makes_calls_is_not_loaded() -> None:
+    code = "import sys, activate.app, activate.worker; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "activate.worker" in found
+    assert not {"activate.fetch", "activate.fetcher", "activate.shop_api", "activate.sources", "re2"}.intersection(
+        found
+    )

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activate import bodies
-from activate.orders import MOST_CODES, MOST_ORDERS, Means, Order, Reader, Reading, UnreadableOrder
+from activate.orders import MOST_CODES, MOST_ORDERS, Calls, Order, Reader, Reading, UnreadableOrder
+from activate.paths import Means
 from activate.presets import PRESETS
 from activate.sources import parse, source
 from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
@@ -52,6 +53,7 @@ def read(body: Any, **settings_: Any) -> Order | Means:
     reading = one(plain(**settings_), body)
     if isinstance(reading, UnreadableOrder):
         raise reading
+    assert not isinstance(reading, Calls)
     return reading
 
 
