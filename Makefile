@@ -137,6 +137,7 @@ bench-export: .venv-bench/stamp
 bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 	$(BIN)/python -m tests.benchmarks.cold_start
 	$(BIN)/python -m tests.benchmarks.warm
+	$(BIN)/python -m tests.benchmarks.hostile
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template
