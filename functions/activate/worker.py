@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.activation import Redemption, TryAgain
-from activate.activation_queue import fetch_message
+from activate.activation_queue import FetchMessage, fetch_message
 from activate.outcomes import record, record_failure
 from serverless.fields import InvalidField
 from serverless.telemetry import Metric, count, logger
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator, Result
-    from activate.activation_queue import FetchMessage
 
 PATIENCE_SECONDS: Final = 24 * 3600
 """How long a message is tried before it is given up to the dead-letter queue."""
@@ -59,11 +58,6 @@ def _seconds_since(message: SQSRecord, moment: str) -> float:
     """Seconds since a moment of the queue's, which is in milliseconds; 0 where a hand-made event leaves it out."""
     milliseconds = message.attributes.get(moment)
     return max(time.time() - int(milliseconds) / 1000, 0.0) if milliseconds else 0.0
-
-
-def _check_time(context: LambdaContext) -> None:
-    if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
-        raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
 
 
 class Worker:
@@ -106,12 +100,7 @@ class Worker:
         # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
         age = _seconds_since(message, "ApproximateFirstReceiveTimestamp")
         if self._fetch and (wanted := fetch_message(message.body)):
-            with logger.append_context_keys(source=wanted.source):
-                try:
-                    _check_time(context)
-                    self._fetch(wanted)
-                except TryAgain as failure:
-                    self._fail(message, age, failure)
+            self._take_call(message, age, wanted, context)
             return
         try:
             order = json.loads(message.body)
@@ -126,24 +115,33 @@ class Worker:
             try:
                 result = self._activate(redemption, context)
             except TryAgain as failure:
-                self._fail(message, age, failure)
-                return
+                if age >= PATIENCE_SECONDS:
+                    self._give_up(message, failure.reason, str(failure))
+                    return
+                self._put_back(message, age, failure)
+                raise
             record(redemption, result)
 
-    def _fail(self, message: SQSRecord, age: float, failure: TryAgain) -> None:
-        """A message has no outcome yet: back to the queue with it, or after its day to the dead-letter queue.
+    def _take_call(self, message: SQSRecord, age: float, wanted: FetchMessage, context: LambdaContext) -> None:
+        with logger.append_context_keys(source=wanted.source):
+            try:
+                self._call(wanted, context)
+            except TryAgain as failure:
+                if age >= PATIENCE_SECONDS:
+                    self._give_up(message, failure.reason, str(failure))
+                    return
+                self._put_back(message, age, failure)
+                raise
 
-        Raises:
-            TryAgain: it goes back.
-        """
-        if age >= PATIENCE_SECONDS:
-            self._give_up(message, failure.reason, str(failure))
-            return
-        self._put_back(message, age, failure)
-        raise failure
+    def _call(self, wanted: FetchMessage, context: LambdaContext) -> None:
+        if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
+            raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
+        if self._fetch:
+            self._fetch(wanted)
 
     def _activate(self, redemption: Redemption, context: LambdaContext) -> Result:
-        _check_time(context)
+        if context.get_remaining_time_in_millis() < _CALL_BUDGET_MS:
+            raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
         if time.monotonic() < self._quiet_until:
             raise TryAgain("altcraft_down", "Altcraft has failed several times in a row and is left alone")
         try:
