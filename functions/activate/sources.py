@@ -181,7 +181,8 @@ def source(name: str, settings: object) -> Source:
         settings = _completed(platform, settings)
     values = checks.table(settings, SETTINGS)
     required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
-    faults = [(name, "is missing, and no preset has it") for name in required if name not in values]
+    remedy = "; or write fetch, to ask the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
+    faults = [(name, f"is missing, and no preset has it{remedy}") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(
             ("loyalty_id", "write either loyalty_id or programs: each code needs the id of its loyalty program")
