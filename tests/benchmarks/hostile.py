@@ -47,7 +47,7 @@ class _Taken:
     refresh = text
 
     def send_message_batch(self, **batch: Any) -> dict[str, Any]:
-        return {"Successful": [{"Id": entry["Id"]} for entry in batch["Entries"]]}
+        return {"Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in batch["Entries"]]}
 
     def put_object(self, **_: object) -> None:
         """Take the object."""

@@ -30,7 +30,6 @@ from activate.worker import PATIENCE_SECONDS, Worker
 from local.aws import Aws
 from local.http import HangUp, Request, Response, Server
 from local.sample_events import EVENTS, SOURCES
-from tests.integration.test_activation import Context
 
 DOCUMENT: dict[str, Any] = json.loads(SOURCES.read_text())
 
@@ -45,6 +44,16 @@ class Secret:
         return self._text
 
     refresh = text
+
+
+class Context:
+    """A run that has only just begun."""
+
+    function_name = "activate"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 300_000
 
 
 class Shops:
