@@ -141,6 +141,7 @@ bench-export: .venv-bench/stamp
 bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 	$(BIN)/python -m tests.benchmarks.cold_start
 	$(BIN)/python -m tests.benchmarks.warm
+	$(BIN)/python -m tests.benchmarks.hostile
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, and draw docs/export-ways.svg from its table
@@ -185,9 +186,15 @@ deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-chan
 	$(SAM) deploy $(or $(DEPLOY),--guided)
 
 .PHONY: sources
-sources: $(VENV)/local.stamp ## check webhook sources and upload them: FILE=sources.json, and STACK=name or LOCAL=the embedded stack's api_url
+sources: $(VENV)/local.stamp ## check webhook sources and upload them: FILE=sources.json, and STACK=name or LOCAL=the embedded stack's api_url; EXPLAIN=1 tries the samples first
 	@test -n "$(FILE)" || { echo "Name the document of sources: make sources FILE=sources.json"; exit 1; }
+	@$(if $(EXPLAIN),$(BIN)/python -m ops explain $(FILE) --samples)
 	@$(BIN)/python -m local.sources $(FILE) $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))
+
+.PHONY: explain
+explain: $(VENV)/local.stamp ## say what would become of a captured delivery: SOURCES=sources.json SOURCE=eu-shop FILE=order.json, and TYPE=its content type
+	@test -n "$(SOURCES)" -a -n "$(SOURCE)" -a -n "$(FILE)" || { echo "Name the delivery: make explain SOURCES=sources.json SOURCE=eu-shop FILE=order.json"; exit 1; }
+	@$(BIN)/python -m ops explain "$(SOURCES)" --source "$(SOURCE)" --file "$(FILE)" $(if $(TYPE),--type "$(TYPE)")
 
 .PHONY: redrive
 redrive: $(VENV)/local.stamp ## queue the dead letters again: STACK=name, or LOCAL=the embedded stack's api_url

@@ -159,6 +159,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         samples=("webhook-shopify.json", "webhook-standard-webhooks.json", "webhook-tilda.json"),
         example={"accepted": 1},
     ),
+    ("PUT", "/webhooks/{source}"): Operation(
+        id="receiveWebhookByPut",
+        summary="Take an order from a shop's platform that delivers by PUT, as Horoshop does",
+        description="As by POST.",
+        behind=("activate.intake.Intake.receive", "activate.intake.Intake._authenticated", *_EVERY_DOOR),
+        success="Every code of the order is in the queue, durably; or there is none.",
+        answer="Accepted",
+        any_body=True,
+        parameters=(_SOURCE,),
+        samples=("webhook-shopify.json", "webhook-standard-webhooks.json", "webhook-tilda.json"),
+        example={"accepted": 1},
+    ),
     ("GET", "/webhooks/{source}"): Operation(
         id="answerChallenge",
         summary="Answer a platform that asks whether the address is willing",
@@ -210,12 +222,12 @@ COMPUTED: Final[Mapping[str, tuple[Told, ...]]] = {
 GATEWAY: Final[Mapping[str, frozenset[str]]] = {
     "MISSING_AUTHENTICATION_TOKEN": frozenset(),
     "INVALID_API_KEY": frozenset({"key"}),
-    "REQUEST_TOO_LARGE": frozenset({"POST"}),
-    "THROTTLED": frozenset({"GET", "POST"}),
+    "REQUEST_TOO_LARGE": frozenset({"POST", "PUT"}),
+    "THROTTLED": frozenset({"GET", "POST", "PUT"}),
     "QUOTA_EXCEEDED": frozenset({"key"}),
-    "WAF_FILTERED": frozenset({"GET", "POST"}),
-    "INTEGRATION_TIMEOUT": frozenset({"GET", "POST"}),
-    "DEFAULT_5XX": frozenset({"GET", "POST"}),
+    "WAF_FILTERED": frozenset({"GET", "POST", "PUT"}),
+    "INTEGRATION_TIMEOUT": frozenset({"GET", "POST", "PUT"}),
+    "DEFAULT_5XX": frozenset({"GET", "POST", "PUT"}),
 }
 """API Gateway's own answers: on routes of these methods, or on those that need the API key. The first is where no route is."""
 

@@ -29,10 +29,16 @@ DELIVERIES: Final = {
     "webhook-standard-webhooks.json": ("bitrix", "standard-webhooks.json"),
     "webhook-shopware.json": ("shopware", "shopware.json"),
     "webhook-saleor.json": ("saleor", "saleor.json"),
+    "webhook-tilda-json.json": ("tilda", "tilda.json"),
+    "webhook-tilda-json-field.json": ("tilda", "tilda-json-field.form"),
     "webhook-tilda.json": ("tilda", "tilda.form"),
     "webhook-retailcrm.json": ("retailcrm", "retailcrm.form"),
     "webhook-insales.json": ("insales", "insales.json"),
     "webhook-stripe.json": ("stripe", "stripe.json"),
+    "webhook-ecwid.json": ("ecwid", "ecwid.json"),
+    "webhook-bigcommerce.json": ("bigcommerce", "bigcommerce.json"),
+    "webhook-insales-coupons.json": ("insales-coupons", "insales.json"),
+    "webhook-stripe-promotions.json": ("stripe-promotions", "stripe-promotion.json"),
     "webhook-generic.json": ("custom", "generic.json"),
 }
 """Each event's file: the source it is for, and the body it delivers."""
@@ -50,7 +56,13 @@ def events() -> dict[str, dict[str, Any]]:
         delivery = sign(sources[name], _body(body), media_type, delivery_id=f"msg_{name}", now=_AT)
         delivered[file] = _proxy_event(name, delivery.headers, delivery.query, delivery.body)
     return delivered | {
-        "eventbridge-shopify.json": _partner_event(),
+        "eventbridge-shopify.json": _partner_event(
+            "shopifyWebhook", "aws.partner/shopify.com/1234567/eu-shop", _shopify_detail()
+        ),
+        # Stripe's detail is the event itself.
+        "eventbridge-stripe.json": _partner_event(
+            "checkout.session.completed", "aws.partner/stripe.com/stripe", json.loads(_body("stripe.json"))
+        ),
         # Saleor puts its webhook into a queue itself; the queue's name is our source's.
         "saleor-sqs.json": _records("saleor", _body("saleor.json").decode()),
         "queue-batch.json": _records("activation", _queued("Code-1", "eu-shop/1001"), _queued("Code-2", "blog/727")),
@@ -95,25 +107,29 @@ def _proxy_event(source: str, headers: Mapping[str, str], query: Mapping[str, st
     }
 
 
-def _partner_event() -> dict[str, Any]:
-    """Shopify's webhook as an EventBridge partner event; the last part of `source` names ours."""
+def _partner_event(detail_type: str, sender: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """A platform's webhook as an EventBridge partner event; the last part of `sender` names our source."""
     return {
         "version": "0",
         "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
-        "detail-type": "shopifyWebhook",
-        "source": "aws.partner/shopify.com/1234567/eu-shop",
+        "detail-type": detail_type,
+        "source": sender,
         "account": "123456789012",
         "time": "2026-11-22T08:30:00Z",
         "region": "eu-central-1",
         "resources": [],
-        "detail": {
-            "payload": json.loads(_body("shopify.json")),
-            "metadata": {
-                "Content-Type": "application/json",
-                "X-Shopify-Topic": "orders/paid",
-                "X-Shopify-Shop-Domain": "example.myshopify.com",
-                "X-Shopify-Webhook-Id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
-            },
+        "detail": dict(detail),
+    }
+
+
+def _shopify_detail() -> dict[str, Any]:
+    return {
+        "payload": json.loads(_body("shopify.json")),
+        "metadata": {
+            "Content-Type": "application/json",
+            "X-Shopify-Topic": "orders/paid",
+            "X-Shopify-Shop-Domain": "example.myshopify.com",
+            "X-Shopify-Webhook-Id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
         },
     }
 

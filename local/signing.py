@@ -45,8 +45,8 @@ def _hmac_headers(auth: Hmac, key: bytes, body: bytes, delivery_id: str, timesta
     signature = auth.prefix + auth.signature(key, body, timestamp, delivery_id)
     if auth.timestamp_prefix:
         signature = f"{auth.timestamp_prefix}{timestamp}{auth.separator}{signature}"
-    named = {auth.header[0]: signature, auth.timestamp_header: timestamp, auth.id_header: delivery_id}
-    return {name: value for name, value in named.items() if name}
+    beside = ((auth.timestamp_header, timestamp), (auth.id_header, delivery_id))
+    return {auth.header[0]: signature} | {names[0]: value for names, value in beside if names}
 
 
 def _with_token(auth: Token, token: str, headers: dict[str, str], body: bytes, media_type: str) -> Delivery:

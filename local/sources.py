@@ -36,6 +36,8 @@ PASTE: Final = {
     "retailcrm": "a trigger on payment, action HTTP request: POST, this URL, parameters order_id and codes",
     "insales": "Settings > Webhooks: topics orders/create and orders/update, format JSON, this URL",
     "stripe": "Developers > Webhooks: event checkout.session.completed, this URL; its signing secret is the source's",
+    "ecwid": "the app's webhook: events order.created and order.updated, this URL",
+    "bigcommerce": "POST /v3/hooks: scope store/order/statusUpdated, destination this URL",
     "generic": "this URL, and the secret that signs",
 }
 """Where in each platform the address goes; docs/webhooks/ says more."""
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{wanted.file}: {line}", file=sys.stderr)
         return 1
     print(f"Uploaded {len(sources)} sources to {target.secret_id}.")
-    print("They are in use within five minutes, or at once where a delivery does not fit what was known before.\n")
+    print("They are in use within five minutes. Until then do not change a secret in the shop.\n")
     print(instructions(text, sources, target))
     return 0
 

@@ -1,4 +1,4 @@
-"""The queue between a shop's webhook and Altcraft: one message is one code of one paid order."""
+"""The queue between a shop's webhook and Altcraft: one message is one code of one paid order, or one call to a shop's API."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ _ATTEMPTS: Final = 3
 """How often a message is offered within one delivery; beyond that the shop delivers again."""
 
 
+_NEEDED: Final = ({"code", "loyalty_id"}, {"fetch", "source", "received_at"})
+"""The fields that a message of ours has, and a platform's webhook has not."""
+
+
 class Unqueued(Exception):
     """At least one code is not in the queue. Delivering the order again is safe: a code is activated once for it."""
 
@@ -37,13 +41,36 @@ class Message:
     """When the order came in, ISO 8601 in UTC."""
 
 
+@dataclass(frozen=True)
+class FetchMessage:
+    """What the worker is to ask of a shop's API, where the shop's webhook holds only an id."""
+
+    fetch: str
+    """The path of the call, at the host that the source names."""
+    order_id: str
+    """The shop's own id of the order, where the webhook says it; `""` where the answer does."""
+    source: str
+    received_at: str
+
+
 def is_message(body: str) -> bool:
     """Whether the body of an SQS message is one of ours, rather than a webhook that a platform puts into a queue itself."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and {"code", "loyalty_id"} <= fields.keys()
+    return isinstance(fields, dict) and any(needed <= fields.keys() for needed in _NEEDED)
+
+
+def fetch_message(body: str) -> FetchMessage | None:
+    """A message of the activation queue that asks for a call; None, where it is another."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or set(fields) != {"fetch", "order_id", "source", "received_at"}:
+        return None
+    return FetchMessage(**fields) if all(isinstance(value, str) for value in fields.values()) else None
 
 
 class ActivationQueue:
@@ -53,7 +80,7 @@ class ActivationQueue:
         self._sqs = sqs
         self._url = url
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message | FetchMessage]) -> None:
         """Put every message into the queue, durably.
 
         Raises:

@@ -3,7 +3,7 @@
 | door | event | answer |
 |---|---|---|
 | API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
-| webhook | REST proxy, `POST` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
+| webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator
+    from activate.activation_queue import FetchMessage
+    from activate.fetcher import Fetcher
     from activate.intake import Intake
+    from activate.sources import Sources
     from activate.worker import Worker
 
 
@@ -66,6 +69,7 @@ def _no_such_route(request: Request, _context: LambdaContext) -> Reply:
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
     ("POST", "/promocodes/activate"): _api,
     ("POST", "/webhooks/{source}"): _webhook,
+    ("PUT", "/webhooks/{source}"): _webhook,
     ("GET", "/webhooks/{source}"): _webhook,
 }
 
@@ -110,18 +114,36 @@ def _activator() -> Activator:
 
 
 @cache
+def _sources() -> Sources:
+    from activate.sources import Sources
+    from serverless.secrets import Secret
+
+    return Sources(Secret(settings().sources_secret_id))
+
+
+@cache
 def _intake() -> Intake:
     from activate.activation_queue import ActivationQueue
     from activate.intake import Intake
     from activate.quarantine import Quarantine
-    from activate.sources import Sources
-    from serverless.secrets import Secret
 
     return Intake(
-        Sources(Secret(settings().sources_secret_id)),
+        _sources(),
         ActivationQueue(aws.client("sqs"), settings().activation_queue_url),
         Quarantine(lambda: aws.client("s3"), settings().export_bucket, settings().export_prefix),
     )
+
+
+def _fetch(message: FetchMessage) -> None:
+    _fetcher().take(message)
+
+
+@cache
+def _fetcher() -> Fetcher:
+    from activate.activation_queue import ActivationQueue
+    from activate.fetcher import Fetcher
+
+    return Fetcher(_sources(), ActivationQueue(aws.client("sqs"), settings().activation_queue_url))
 
 
 @cache
@@ -133,4 +155,5 @@ def _worker() -> Worker:
         aws.client("sqs"),
         settings().activation_queue_url,
         settings().dead_letter_queue_url,
+        _fetch,
     )

@@ -1,5 +1,7 @@
 """A shop's body as data: JSON, an HTML form or XML, by its media type; JSON where none of them is named.
 
+What calls itself a form and begins with `{` or `[` is JSON: that is the default type of curl and of PHP, whatever they send.
+
 A form is an object of its fields, a field that comes twice being a list. XML is what is inside its root element: elements by
 name, a repeated one being a list, attributes dropped, values as text.
 """
@@ -7,13 +9,25 @@ name, a repeated one being a list, attributes dropped, values as text.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 from altcraft.wire import MalformedMessage, decode
 
+FORM: Final = "application/x-www-form-urlencoded"
+
+Kind = Literal["json", "form", "xml"]
+
 _MOST_FORM_FIELDS: Final = 2000
-"""More than the largest order form has; a bound, because each costs memory."""
+_LONGEST: Final[Mapping[Kind, int]] = {"json": 6_000_000, "form": 1_000_000, "xml": 2_000_000}
+_MOST_MARKS: Final[Mapping[Kind, tuple[bytes, int]]] = {
+    "json": (b"{[", 200_000),
+    "form": (b"&", _MOST_FORM_FIELDS),
+    "xml": (b"<", 100_000),
+}
+"""Far more than the largest order has: so many bytes, and so many of the bytes that begin an object, a list, a field or an
+element. They bound the time that a body within Lambda's 4.7 MB can take to read."""
 
 
 class UnreadableBody(ValueError):
@@ -26,12 +40,12 @@ def read(body: bytes, media_type: str) -> Any:
     Raises:
         UnreadableBody: it is not well formed.
     """
+    kind = kind_of(body, media_type)
+    marks, most = _MOST_MARKS[kind]
+    if len(body) > _LONGEST[kind] or sum(body.count(mark) for mark in marks) > most:
+        raise UnreadableBody(f"larger than an order is that comes as {kind}")
     try:
-        if media_type == "application/x-www-form-urlencoded":
-            return _form(body)
-        if media_type.endswith(("/xml", "+xml")):
-            return decode(body, "xml", root=None)
-        return json.loads(body)
+        return _READERS[kind](body)
     except MalformedMessage as error:
         raise UnreadableBody(str(error)) from error
     except RecursionError as error:
@@ -39,6 +53,13 @@ def read(body: bytes, media_type: str) -> Any:
     # json's own error, bytes that are no Unicode, a number of thousands of digits, a form of thousands of fields
     except ValueError as error:
         raise UnreadableBody(f"not well formed ({type(error).__name__})") from error
+
+
+def kind_of(body: bytes, media_type: str) -> Kind:
+    """What a body is, by its media type and its first character."""
+    if media_type == FORM:
+        return "json" if body[:64].lstrip()[:1] in (b"{", b"[") else "form"
+    return "xml" if media_type.endswith(("/xml", "+xml")) else "json"
 
 
 def field(body: bytes, media_type: str, name: str) -> str:
@@ -57,3 +78,10 @@ def _form(body: bytes) -> dict[str, str | list[str]]:
     for name, value in pairs:
         values.setdefault(name, []).append(value)
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def _xml(body: bytes) -> dict[str, Any]:
+    return decode(body, "xml", root=None)
+
+
+_READERS: Final[Mapping[Kind, Callable[[bytes], Any]]] = {"json": json.loads, "form": _form, "xml": _xml}

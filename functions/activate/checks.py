@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from activate import patterns
+from activate.patterns import InvalidPattern
+
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
+
+    from activate.patterns import Pattern
 
 Check = Callable[[object], Any]
 T = TypeVar("T")
@@ -133,11 +138,13 @@ def expression(value: object) -> ParsedResult:
         raise invalid(f"not a JMESPath expression: {' '.join(str(error).split())}") from error
 
 
-def pattern(value: object) -> re.Pattern[str]:
-    """A regular expression, compiled; empty matches everything."""
+def pattern(value: object) -> Pattern:
+    """A regular expression, compiled; empty matches everything. One of a preset's is compiled already."""
+    if isinstance(value, re.Pattern):
+        return value
     if not isinstance(value, str):
         raise invalid("write a regular expression as a text")
     try:
-        return re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
+        return patterns.compiled(value)
+    except InvalidPattern as error:
         raise invalid(f"not a regular expression: {error}") from error

@@ -3,25 +3,26 @@
 source → handshake → signature → paid → codes → programs → queue → `{"accepted": N}`
 
 What is authentic is answered 200 whatever it holds, because platforms end a subscription that is answered otherwise: an
-order that is not paid, one without codes, and one that cannot be read, which goes to quarantine. A bad signature is 401, and
-a failure of ours is 503, after which the shop delivers again. Deliveries may come twice and in any order: the worker activates
-a code once for its order.
+order that is not paid, one without codes, one that cannot be read, which goes to quarantine, and one that is not of the shape
+its source expects, of which a sample does. A bad signature is 401, and a failure of ours is 503, after which the shop
+delivers again. Deliveries may come twice and in any order: the worker activates a code once for its order.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
 from activate import bodies
-from activate.activation_queue import ActivationQueue, Message, Unqueued
+from activate.activation_queue import ActivationQueue, FetchMessage, Message, Unqueued
 from activate.bodies import UnreadableBody
-from activate.orders import UnreadableOrder
+from activate.orders import Calls, Order, Reading, UnreadableOrder
+from activate.paths import Means
 from activate.quarantine import Quarantine, Unkept
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from serverless.http import Problem, Reply, Request, proxy_response, reply
@@ -32,6 +33,9 @@ RETRY_AFTER_SECONDS: Final = 60
 _NO_SOURCE: Final = "unknown"
 """The metric's source for names that are none of ours: a dimension must not grow with what strangers type."""
 
+_LONGEST_HANDSHAKE: Final = 4096
+"""Bytes. A platform's trial call has some twenty."""
+
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 
 
@@ -40,6 +44,9 @@ class Result(StrEnum):
 
     ACCEPTED = "accepted"
     NOT_PAID = "not_paid"
+    """`paid` answered a definite no."""
+    UNRECOGNISED = "unrecognised"
+    """`paid` found nothing: the body is not of the shape that the source expects."""
     NO_CODES = "no_codes"
     """Paid, and without a code of any of our programs."""
     HANDSHAKE = "handshake"
@@ -48,6 +55,20 @@ class Result(StrEnum):
     UNKNOWN_SOURCE = "unknown_source"
     MISCONFIGURED = "misconfigured"
     UNQUEUED = "unqueued"
+
+
+_SAMPLES: Final[Mapping[Result, str]] = {
+    Result.UNRECOGNISED: "%Y-%m-%d/unrecognised-%H",
+    Result.NO_CODES: "%Y-%m-%d/no_codes",
+}
+"""The results of which a sample is kept, and under which name: so many a source and day at the most, whatever is delivered."""
+
+_SAMPLE_REASONS: Final[Mapping[Result, str]] = {
+    Result.UNRECOGNISED: "paid: found nothing, so the body is not of the shape that the source expects",
+    Result.NO_CODES: "codes: found none of a program, and this source has brought none so far",
+}
+
+_NOT_UNDERSTOOD: Final = frozenset({Result.UNRECOGNISED, Result.UNREADABLE})
 
 
 class Intake:
@@ -64,6 +85,12 @@ class Intake:
         self._queue = queue
         self._quarantine = quarantine
         self._now = now
+        self._understood: set[str] = set()
+        """The sources of which this sandbox has understood a delivery."""
+        self._accepted: set[str] = set()
+        """The sources of which this sandbox has accepted a code."""
+        self._sampled: dict[tuple[str, Result], str] = {}
+        """Under which name the newest sample of a source's result is kept."""
 
     def receive(self, name: str, request: Request) -> Reply:
         """A delivery over HTTP to `/webhooks/{name}`.
@@ -75,7 +102,7 @@ class Intake:
             source = self._sources.find(name)
             if request.method == "GET":
                 return _challenge(source, request)
-            if source.handshake and source.handshake.fullmatch(request.body.decode(errors="replace")):
+            if is_handshake(source, request.body):
                 count(Metric.INTAKE, source=source.name, result=Result.HANDSHAKE)
                 return reply(request, HTTPStatus.OK, {"accepted": 0})
             accepted = self._accept(self._authenticated(source, request), request.body, request.media_type)
@@ -101,16 +128,17 @@ class Intake:
         return reply(request, HTTPStatus.OK, {"accepted": accepted})
 
     def receive_event(self, event: Mapping[str, Any]) -> dict[str, int]:
-        """A webhook of Shopify as an EventBridge partner event. IAM has let it in, so there is no signature to check.
+        """A platform's webhook as an EventBridge partner event. IAM has let it in, so there is no signature to check.
 
-        Source: Shopify, "Deliver webhooks through Amazon EventBridge": the order is `detail.payload`.
+        Sources: Shopify, "Deliver webhooks through Amazon EventBridge": the order is `detail.payload`; Stripe, "Send events to
+        Amazon EventBridge": `detail` is the event itself.
 
         Raises:
             UnknownSource, SourceUnavailable, Unqueued, Unkept: Lambda runs it again, and then hands it to the failed events.
         """
         detail = event.get("detail")
-        payload = detail.get("payload") if isinstance(detail, Mapping) else None
-        return {"accepted": self._accept_from(event["source"], json.dumps(payload).encode())}
+        body = detail.get("payload", detail) if isinstance(detail, Mapping) else detail
+        return {"accepted": self._accept_from(event["source"], json.dumps(body).encode())}
 
     def receive_messages(self, event: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         """Webhooks that a platform, such as Saleor, puts into an SQS queue itself: each message's body is one.
@@ -153,44 +181,116 @@ class Intake:
 
     def _accept(self, source: Source, body: bytes, media_type: str) -> int:
         """Take an authentic delivery, and count what became of it; how many codes are in the queue now."""
+        now = self._now()
         try:
-            result, accepted = self._enqueue(source, body, media_type)
+            try:
+                readings = source.read(bodies.read(body, media_type))
+            except (UnreadableBody, UnreadableOrder) as error:
+                readings = [UnreadableOrder(str(error))]
+            accepted = self._enqueue(source, readings, now)
+            self._keep_faulty(source, readings, body, media_type, now)
         except (Unqueued, Unkept) as error:
             count(Metric.INTAKE, source=source.name, result=Result.UNQUEUED)
             logger.error("A delivery could not be taken", source=source.name, detail=str(error))
             raise
-        count(Metric.INTAKE, source=source.name, result=result)
+        self._count(source, readings)
+        self._keep_sample(source, {result_of(reading) for reading in readings}, body, media_type, now)
         return accepted
 
-    def _enqueue(self, source: Source, body: bytes, media_type: str) -> tuple[Result, int]:
-        now = self._now()
-        try:
-            order = source.reader.read(bodies.read(body, media_type))
-        except (UnreadableBody, UnreadableOrder) as error:
-            key = self._quarantine.keep(source.name, body, media_type, str(error), now, source.secrets_in_body)
-            logger.error(
-                "A delivery cannot be read: it is in quarantine", source=source.name, detail=str(error), key=key
-            )
-            return Result.UNREADABLE, 0
-        if order is None:
-            return Result.NOT_PAID, 0
-        order_id = f"{source.name}/{order.id}"
-        self._queue.send(
-            [Message(code, loyalty_id, order_id, source.name, now.isoformat()) for code, loyalty_id in order.codes]
-        )
-        if order.unusable:
-            reason = "codes: some are too long, hold control characters or are not texts"
-            key = self._quarantine.keep(source.name, body, media_type, reason, now, source.secrets_in_body)
-            count(Metric.DROPPED_CODES, order.unusable, source=source.name, reason="unusable")
-            logger.error(
-                "An order holds unusable codes: it is in quarantine", order_id=order_id, detail=reason, key=key
-            )
-        if order.foreign:
-            count(Metric.DROPPED_CODES, order.foreign, source=source.name, reason="no_program")
-        if not order.codes:
-            return Result.NO_CODES, 0
-        logger.info("An order's codes are queued", source=source.name, order_id=order_id, accepted=len(order.codes))
-        return Result.ACCEPTED, len(order.codes)
+    def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
+        """Put every code of the delivery's orders, and every call that will tell them, into the queue; how many there are."""
+        messages: list[Message | FetchMessage] = [
+            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, now.isoformat())
+            for order in readings
+            if isinstance(order, Order)
+            for code, loyalty_id in order.codes
+        ]
+        messages += [
+            FetchMessage(path, calls.order_id, source.name, now.isoformat())
+            for calls in readings
+            if isinstance(calls, Calls)
+            for path in calls.paths
+        ]
+        self._queue.send(messages)
+        return len(messages)
+
+    def _keep_faulty(
+        self, source: Source, readings: Sequence[Reading], body: bytes, media_type: str, now: datetime
+    ) -> None:
+        """Keep a delivery of which something is authentic and cannot be read, once whatever it holds."""
+        faults = [
+            str(reading)
+            if isinstance(reading, UnreadableOrder)
+            else "codes: some are too long, hold control characters or are not texts"
+            for reading in readings
+            if isinstance(reading, UnreadableOrder) or (isinstance(reading, Order) and reading.unusable)
+        ]
+        if not faults:
+            return
+        reason = "; ".join(dict.fromkeys(faults))
+        key = self._quarantine.keep(source.name, body, media_type, reason, now, source.secrets_in_body)
+        logger.error("A delivery cannot be read: it is in quarantine", source=source.name, detail=reason, key=key)
+
+    def _count(self, source: Source, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            result = result_of(reading)
+            if isinstance(reading, Order):
+                if reading.unusable:
+                    count(Metric.DROPPED_CODES, len(reading.unusable), source=source.name, reason="unusable")
+                if reading.foreign:
+                    count(Metric.DROPPED_CODES, len(reading.foreign), source=source.name, reason="no_program")
+                if reading.codes:
+                    order_id = f"{source.name}/{reading.id}"
+                    logger.info(
+                        "An order's codes are queued",
+                        source=source.name,
+                        order_id=order_id,
+                        accepted=len(reading.codes),
+                    )
+                    self._accepted.add(source.name)
+            if isinstance(reading, Calls) and reading.paths:
+                logger.info("An order is to be fetched", source=source.name, accepted=len(reading.paths))
+                self._accepted.add(source.name)
+            if result not in _NOT_UNDERSTOOD:
+                self._understood.add(source.name)
+            elif source.name not in self._understood:
+                count(Metric.NOT_UNDERSTOOD)
+            count(Metric.INTAKE, source=source.name, result=result)
+
+    def _keep_sample(
+        self, source: Source, results: Collection[Result], body: bytes, media_type: str, now: datetime
+    ) -> None:
+        """Keep a delivery that says nothing to us, for a person to see whether it should; what is kept is bounded."""
+        for result, name in _SAMPLES.items():
+            sample = now.strftime(name)
+            if result not in results or self._sampled.get((source.name, result)) == sample:
+                continue
+            if result is Result.NO_CODES and source.name in self._accepted:
+                continue
+            self._sampled[source.name, result] = sample
+            try:
+                key = self._quarantine.keep(
+                    source.name, body, media_type, _SAMPLE_REASONS[result], now, source.secrets_in_body, sample
+                )
+            except Unkept as error:
+                # It is a help for a person, and no reason to let the shop deliver again.
+                logger.warning("A sample could not be kept", source=source.name, detail=str(error))
+            else:
+                logger.warning("A sample is in quarantine", source=source.name, detail=_SAMPLE_REASONS[result], key=key)
+
+
+def result_of(reading: Reading) -> Result:
+    """What one order of a delivery counts as."""
+    match reading:
+        case UnreadableOrder():
+            return Result.UNREADABLE
+        case Order():
+            return Result.ACCEPTED if reading.codes else Result.NO_CODES
+        case Calls():
+            return Result.ACCEPTED if reading.paths else Result.NO_CODES
+        case Means.NOT_PAID:
+            return Result.NOT_PAID
+    return Result.UNRECOGNISED
 
 
 def _refuse(error: UnknownSource | SourceUnavailable) -> None:
@@ -203,19 +303,26 @@ def _refuse(error: UnknownSource | SourceUnavailable) -> None:
         logger.error("A delivery's source cannot be used", source=error.source, detail=str(error))
 
 
+def is_handshake(source: Source, body: bytes) -> bool:
+    """Whether this is the unsigned call by which the platform tries the address."""
+    if source.handshake is None or len(body) > _LONGEST_HANDSHAKE:
+        return False
+    return source.handshake.fullmatch(body.decode(errors="replace")) is not None
+
+
 def _challenge(source: Source, request: Request) -> Reply:
     """Answer the call by which a platform, such as Adobe, asks whether the address is willing: echo its challenge.
 
-    Source: Adobe I/O Events, "Webhooks: the challenge request".
+    Sources: Adobe I/O Events, "Webhooks: the challenge request"; nopCommerce, "Web API webhooks", whose parameter is `echo`.
     """
-    challenge = request.query.get("challenge", "")
+    challenge = request.query.get(source.challenge, "")
     if not _CHALLENGE.fullmatch(challenge):
         raise Problem(
             HTTPStatus.METHOD_NOT_ALLOWED,
             "post_only",
-            "Orders are delivered by POST",
+            "Orders are delivered by POST or PUT",
             "GET only answers a platform's challenge.",
-            headers={"Allow": "POST"},
+            headers={"Allow": "POST, PUT"},
         )
     count(Metric.INTAKE, source=source.name, result=Result.HANDSHAKE)
     return proxy_response(HTTPStatus.OK, challenge, "text/plain; charset=utf-8", {"X-Content-Type-Options": "nosniff"})

@@ -1,24 +1,42 @@
-"""Reading an order: is it paid, what is its id, which promo codes does it carry, and to which loyalty program does each belong.
+"""Reading orders: is each paid, what is its id, which promo codes does it carry, and to which loyalty program do they belong.
 
-JMESPath finds the values. What it cannot do, and in this order: split a text, capture a part, trim, change case, drop
-duplicates. Then each code is matched with a program.
+JMESPath finds the values. What it cannot do, and in this order: undo HTML's escapes, split a text, capture a part, trim, change
+case, compose characters (Unicode's NFC), drop duplicates. Then each code is matched with a program.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jmespath.parser import ParsedResult
 
+from activate.paths import EXPRESSION_ERRORS, Means, OutOfTime, Search
+from activate.patterns import Pattern
+
+T = TypeVar("T")
+
 LONGEST_CODE: Final = 255
+LONGEST_TEXTS: Final = 65_536
+"""Characters of all the texts that `codes` finds: 200 of the longest codes and what stands between them."""
+MOST_VALUES: Final = 10_000
+"""That `codes` may find, codes or not."""
+MOST_CODES: Final = 200
+"""Of all the orders of one delivery: twenty calls of SQS, which a shop waits for. Beyond it is a mistake, or an attack."""
+MOST_ORDERS: Final = 200
+"""In one delivery."""
 LONGEST_ORDER_ID: Final = 190
 """With the longest name of a source and a slash before it, an order's id has the 255 characters that the worker takes."""
 
 CASES: Final[Mapping[str, Callable[[str], str]]] = {"keep": str, "upper": str.upper, "lower": str.lower}
 """What the setting `case` does to a code: whether Altcraft tells cases apart is not documented, so the merchant says."""
+
+ESCAPES: Final = ("html",)
+"""What the setting `unescape` can undo."""
 
 
 class UnreadableOrder(ValueError):
@@ -29,7 +47,7 @@ class UnreadableOrder(ValueError):
 class Program:
     """The codes that `pattern` is found in belong to a loyalty program."""
 
-    pattern: re.Pattern[str]
+    pattern: Pattern
     loyalty_id: int
 
 
@@ -39,12 +57,26 @@ class Order:
 
     id: str
     """The shop's own id, as text; `""` if the order carries no code at all."""
-    codes: tuple[tuple[str, int], ...]
+    codes: tuple[tuple[str, int], ...] = ()
     """Each code with the id of its loyalty program, in the order's own sequence, none twice."""
-    foreign: int
-    """How many codes belong to none of the programs."""
-    unusable: int
-    """How many values cannot be codes: too long, with control characters in them, or not texts."""
+    foreign: tuple[str, ...] = ()
+    """The codes that belong to none of the programs."""
+    unusable: tuple[object, ...] = ()
+    """The values that cannot be codes: too long, with control characters in them, or not texts."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A paid order of which the shop's API is to be asked."""
+
+    paths: tuple[str, ...]
+    """One for each call."""
+    order_id: str
+    """The shop's own id, where the webhook says it; `""` where the answer does."""
+
+
+Reading = Order | Calls | Means | UnreadableOrder
+"""What one order of a delivery came to; of `Means`, one that is not `PAID`."""
 
 
 @dataclass(frozen=True)
@@ -56,44 +88,132 @@ class Reader:
     codes: ParsedResult
     programs: tuple[Program, ...]
     split: str = ""
-    capture: re.Pattern[str] | None = None
+    capture: Pattern | None = None
     case: str = "keep"
+    unescape: str = ""
+    json_fields: tuple[str, ...] = ()
+    """The fields at an order's top that may hold JSON as text."""
 
-    def read(self, body: Any) -> Order | None:
-        """The paid order in a body; None where it tells of something else.
+    def read(self, body: Any) -> list[Reading]:
+        """Every order in a body, each for itself, within one budget of time.
 
         Raises:
-            UnreadableOrder: it is paid, and its codes or its id cannot be read.
+            UnreadableOrder: the body holds more orders, or more codes, than a delivery may.
         """
-        if not _search(self.paid, "paid", body):
-            return None
-        found = _search(self.codes, "codes", body)
-        if isinstance(found, dict | float | bool):
-            raise UnreadableOrder("codes: neither a text nor a list of texts was found there")
-        values = [value for value in (found if isinstance(found, list) else [found]) if value is not None]
-        texts = [str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)]
-        candidates = dict.fromkeys(code for text in texts for code in self._codes_in(text))
-        codes = [code for code in candidates if len(code) <= LONGEST_CODE and code.isprintable()]
-        unusable = len(values) - len(texts) + len(candidates) - len(codes)
-        if not codes and not unusable:
-            return Order("", (), 0, 0)
-        matched = [(code, program.loyalty_id) for code in codes if (program := self._program_of(code))]
-        return Order(self._id_of(body), tuple(matched), len(codes) - len(matched), unusable)
+        search = Search()
+        readings = [self._read_or_say(order, search) for order in self.orders(body, search)]
+        if sum(len(order.codes) for order in readings if isinstance(order, Order)) > MOST_CODES:
+            raise UnreadableOrder(f"codes: there are more than {MOST_CODES} in one delivery")
+        return readings
 
-    def _codes_in(self, text: str) -> Iterator[str]:
-        for piece in text.split(self.split) if self.split else [text]:
-            code = piece.strip()
-            if self.capture:
-                found = self.capture.search(code)
-                code = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
-            if code:
-                yield CASES[self.case](code)
+    def orders(self, body: Any, search: Search) -> list[Any]:
+        """The orders in a body: the body itself, or the items of a list of orders.
 
-    def _program_of(self, code: str) -> Program | None:
-        return next((program for program in self.programs if program.pattern.search(code)), None)
+        A list in which `order_id` leads somewhere is one order: its source has paths into it.
 
-    def _id_of(self, body: Any) -> str:
-        value = _search(self.order_id, "order_id", body)
+        Raises:
+            UnreadableOrder: there are more than a delivery may hold.
+        """
+        if not isinstance(body, list) or not body or search.reaches(self.order_id, body):
+            return [self._unpacked(body)]
+        if len(body) > MOST_ORDERS:
+            raise UnreadableOrder(f"there are more than {MOST_ORDERS} orders in one delivery")
+        return [self._unpacked(order) for order in body]
+
+    def _unpacked(self, order: Any) -> Any:
+        """The order with the JSON in its texts as data; a text that is none stays one."""
+        if not self.json_fields or not isinstance(order, dict):
+            return order
+        unpacked = dict(order)
+        for name in self.json_fields:
+            if isinstance(text := order.get(name), str):
+                with suppress(ValueError, RecursionError):
+                    unpacked[name] = json.loads(text)
+        return unpacked
+
+    def means(self, body: Any, search: Search) -> tuple[Any, Means]:
+        """The value that `paid` finds in an order, and what it says.
+
+        Raises:
+            UnreadableOrder: the expression does not fit the body.
+        """
+        return self._fitting("paid", lambda: search.means(self.paid, body))
+
+    def _read_or_say(self, body: Any, search: Search) -> Reading:
+        try:
+            _, means = self.means(body, search)
+            return self._read_paid(body, search) if means is Means.PAID else means
+        except UnreadableOrder as error:
+            return error
+
+    def read_codes(self, body: Any, order_id: str) -> Order:
+        """The codes of an order that is known to be paid, whatever else is in the body.
+
+        Raises:
+            UnreadableOrder: they cannot be read.
+        """
+        return self._read_paid(body, Search(), order_id)
+
+    def _read_paid(self, body: Any, search: Search, order_id: str = "") -> Order:
+        texts, unusable = _texts(self._find(search, "codes", body))
+        try:
+            candidates = self._candidates(texts, search)
+            programs = {code: self._program_of(code, search) for code in candidates if _is_code(code)}
+        except OutOfTime as error:
+            raise UnreadableOrder("codes: matching them takes too long") from error
+        unusable += [code for code in candidates if code not in programs]
+        if not candidates and not unusable:
+            return Order("")
+        return Order(
+            order_id or self.id_of(body, search),
+            tuple((code, program.loyalty_id) for code, program in programs.items() if program),
+            tuple(code for code, program in programs.items() if not program),
+            tuple(unusable),
+        )
+
+    def _candidates(self, texts: Sequence[str], search: Search) -> list[str]:
+        """What may be codes, in the order's own sequence, none twice."""
+        candidates: dict[str, None] = {}
+        for text in map(self._unescaped, texts):
+            for piece in text.split(self.split) if self.split else [text]:
+                search.check()
+                if code := self._code_in(piece.strip()):
+                    candidates[code] = None
+                if len(candidates) > MOST_CODES:
+                    raise UnreadableOrder(f"codes: there are more than {MOST_CODES} in one order")
+        return list(candidates)
+
+    def _code_in(self, text: str) -> str:
+        """The code in a piece of text; `""` where there is none."""
+        if self.capture:
+            try:
+                found = self.capture.search(text)
+            except UnicodeEncodeError:
+                return text  # half of a surrogate pair, which no code has
+            text = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
+        return _composed(CASES[self.case](text))
+
+    def _unescaped(self, text: str) -> str:
+        if not self.unescape or "&" not in text:
+            return text
+        import html  # its table of names is large, and hardly ever needed
+
+        return html.unescape(text)
+
+    def _program_of(self, code: str, search: Search) -> Program | None:
+        for program in self.programs:
+            search.check()
+            if program.pattern.search(code):
+                return program
+        return None
+
+    def id_of(self, body: Any, search: Search) -> str:
+        """An order's id, as text.
+
+        Raises:
+            UnreadableOrder: there is none, or it cannot be one.
+        """
+        value = self._find(search, "order_id", body)
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise UnreadableOrder("order_id: neither a text nor a whole number was found there")
         text = str(value).strip()
@@ -101,10 +221,50 @@ class Reader:
             raise UnreadableOrder(f"order_id: what was found is not 1 to {LONGEST_ORDER_ID} printable characters")
         return text
 
+    def _find(self, search: Search, setting: str, body: Any) -> Any:
+        expression: ParsedResult = getattr(self, setting)
+        return self._fitting(setting, lambda: search.find(expression, body))
 
-def _search(expression: ParsedResult, setting: str, body: Any) -> Any:
-    try:
-        return expression.search(body)
-    # jmespath lets Python's own errors through, as in contains('text', `5`) or [::0]; its own are ValueErrors.
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        raise UnreadableOrder(f"{setting}: the expression does not fit the body ({type(error).__name__})") from error
+    @staticmethod
+    def _fitting(setting: str, found: Callable[[], T]) -> T:
+        """What is found, where the setting's expression fits the body."""
+        try:
+            return found()
+        except OutOfTime as error:
+            raise UnreadableOrder(f"{setting}: the expression takes too long over this body") from error
+        except EXPRESSION_ERRORS as error:
+            raise UnreadableOrder(
+                f"{setting}: the expression does not fit the body ({type(error).__name__})"
+            ) from error
+
+
+def _texts(found: Any) -> tuple[list[str], list[object]]:
+    """The texts among what `codes` found, and the values that cannot be codes.
+
+    Raises:
+        UnreadableOrder: it is no text and no list, or more than an order has.
+    """
+    if isinstance(found, dict | float | bool):
+        raise UnreadableOrder("codes: neither a text nor a list of texts was found there")
+    values = found if isinstance(found, list) else [found]
+    if len(values) > MOST_VALUES:
+        raise UnreadableOrder(f"codes: more than {MOST_VALUES} values were found there")
+    texts: list[str] = []
+    unusable: list[object] = []
+    for value in values:
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            texts.append(str(value))
+        elif value is not None:
+            unusable.append(value)
+    if sum(map(len, texts)) > LONGEST_TEXTS:
+        raise UnreadableOrder(f"codes: more than {LONGEST_TEXTS} characters were found there")
+    return texts, unusable
+
+
+def _composed(text: str) -> str:
+    """A text in NFC, so that an accented letter is the same code whether it was typed as one character or as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _is_code(text: str) -> bool:
+    return len(text) <= LONGEST_CODE and text.isprintable()

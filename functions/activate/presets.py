@@ -1,16 +1,22 @@
 """The platforms we know, each a row of settings in the words of the source document. A new platform is a new row.
 
+Of a body that is no order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid".
 What a source writes itself stands before what its preset says. A setting that a row leaves out is for the merchant to choose.
+A preset's regular expressions are fixed and harmless, and so are compiled by `re`; an operator's are not.
 Where the facts come from is said in docs/webhooks/, a page for each platform.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 _SECRET_IN_URL: Final = {"scheme": "token", "query": "token", "field": "token"}
 """For platforms that sign nothing: the merchant pastes an address ending in `?token=...`, or sends the token as a field."""
+
+_SALEOR_ORDER: Final = "(order || data.order || (data.*.order | [0]))"
+"""Of a subscription to `event { ... }`, and of one to an event by name, whose answer comes in the envelope of GraphQL."""
 
 _ALWAYS: Final = "`true`"
 
@@ -22,43 +28,47 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
             "encoding": "base64",
         },
         # The body decides, because the topic's header is not signed; a test notification is voided and cancelled.
-        "paid": "contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
+        "paid": "financial_status && contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
         "order_id": "id",
         # Not discount_codes[].code, which also lists the titles of discounts that staff typed in by hand.
         "codes": "discount_applications[?type == 'discount_code'].code",
     },
     "woocommerce": {
         "auth": {"scheme": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"},
-        "handshake": "webhook_id=[0-9]+",
-        "paid": "contains(['processing', 'completed'], status)",
+        "handshake": re.compile("webhook_id=[0-9]+"),
+        "paid": "status && contains(['processing', 'completed'], status)",
         "order_id": "id",
         "codes": "coupon_lines[].code",
+        # WooCommerce writes a code's & as &amp;: github.com/woocommerce/woocommerce/issues/44795.
+        "unescape": "html",
     },
     "standard-webhooks": {
         "auth": {"scheme": "standard-webhooks"},
-        "paid": "status == 'paid'",
+        "paid": "status && status == 'paid'",
         "order_id": "order_id",
         "codes": "codes",
     },
     "shopware": {
         "auth": {"scheme": "hmac", "header": "shopware-shop-signature", "encoding": "hex"},
-        "paid": "data.event == 'state_enter.order_transaction.state.paid'",
+        "paid": "data.event && data.event == 'state_enter.order_transaction.state.paid'",
         "order_id": "data.payload.order.id",
         "codes": "data.payload.order.lineItems[?type == 'promotion'].payload.code",
     },
     "saleor": {
         "auth": {"scheme": "hmac", "header": "Saleor-Signature", "encoding": "hex"},
-        "paid": "order.isPaid",
-        "order_id": "order.id",
-        "codes": "[order.voucherCode][?@]",
+        "paid": f"{_SALEOR_ORDER}.isPaid",
+        "order_id": f"{_SALEOR_ORDER}.id",
+        "codes": f"[{_SALEOR_ORDER}.voucherCode][?@]",
     },
     "tilda": {
         "auth": _SECRET_IN_URL,
-        "handshake": "test=test(&.*)?",
-        # Every form of the site can post here; only a cart's has an order.
-        "paid": '"payment[orderid]"',
-        "order_id": '"payment[orderid]"',
-        "codes": '["payment[promocode]"][?@]',
+        "handshake": re.compile("test=test(&.*)?"),
+        # Every form of the site can post here; only a cart's has an order. Two switches of the webhook give it three shapes:
+        # fields like payment[orderid], one field that holds JSON, and a body that is JSON.
+        "json_fields": ["payment"],
+        "paid": 'payment.orderid || "payment[orderid]"',
+        "order_id": 'payment.orderid || "payment[orderid]"',
+        "codes": '[payment.promocode || "payment[promocode]"][?@]',
     },
     "retailcrm": {
         "auth": _SECRET_IN_URL,
@@ -70,19 +80,75 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "insales": {
         "auth": _SECRET_IN_URL,
-        "paid": "financial_status == 'paid'",
+        "paid": "financial_status && financial_status == 'paid'",
         "order_id": "id",
         # No `codes`: which field of discounts[] holds the code is nowhere documented, and a wrong guess would be silent.
     },
     "stripe": {
         "auth": {"scheme": "stripe"},
         "paid": (
-            "contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
+            "type && contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
             " && data.object.payment_status == 'paid'"
         ),
         "order_id": "data.object.id",
         # Stripe's own discounts hold ids, not codes: the shop writes the code into the session's metadata.
         "codes": "[data.object.metadata.promo_code][?@]",
     },
+    "ecwid": {
+        # Ecwid signs only its event's id, and so nothing of what the event says; the order comes from its API.
+        "auth": _SECRET_IN_URL,
+        "paid": "paymentStatus && paymentStatus == 'PAID'",
+        "order_id": "id",
+        "codes": "[discountCoupon.code][?@]",
+    },
+    "bigcommerce": {
+        "auth": {"scheme": "standard-webhooks", "key_encoding": "text"},
+        # Shipped, partially shipped, awaiting pickup, awaiting shipment, completed, awaiting fulfilment, partially refunded.
+        "paid": "data.status.new_status_id && contains(`[2, 3, 8, 9, 10, 11, 14]`, data.status.new_status_id)",
+        "order_id": "data.id",
+        "codes": "[].code",
+    },
     "generic": {},
 }
+
+FETCHES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ecwid": {
+        "fetch": {
+            "host": "app.ecwid.com",
+            "path": "/api/v3/{storeId}/orders/{data.orderId}",
+            "headers": {"Authorization": "Bearer {secret}"},
+            "when": "data.newPaymentStatus && data.newPaymentStatus == 'PAID'",
+        },
+    },
+    "bigcommerce": {
+        # `base` is the store's: /stores/abc123. Without coupons the answer is 204.
+        "fetch": {
+            "host": "api.bigcommerce.com",
+            "path": "/v2/orders/{data.id}/coupons",
+            "headers": {"X-Auth-Token": "{secret}"},
+            "answers": "codes",
+        },
+    },
+    "insales": {
+        # The order has a coupon's id, and not its code.
+        "fetch": {
+            "path": "/admin/discount_codes/{discounts[].discount_code_id}.json",
+            "headers": {"Authorization": "Basic {secret_base64}"},
+            "answers": "codes",
+        },
+        "codes": "[code || discount_code.code][?@]",
+    },
+    "stripe": {
+        "fetch": {
+            "host": "api.stripe.com",
+            "path": "/v1/promotion_codes/{not_null(data.object.discounts, `[]`)[].promotion_code}",
+            "headers": {"Authorization": "Bearer {secret}"},
+            "answers": "codes",
+        },
+        "codes": "[code][?@]",
+    },
+}
+"""What a platform's sources are completed by where they have `fetch`, whose parts a source can write otherwise one by one."""
+
+WITHOUT_FETCH: Final = frozenset({"insales", "stripe"})
+"""Of these platforms, those whose webhook may also do without."""

@@ -1,4 +1,4 @@
-"""Where authentic deliveries go that cannot be read: into the bucket, for a person to look at."""
+"""Where authentic deliveries go that cannot be read, and samples of those that say nothing to us: for a person to look at."""
 
 from __future__ import annotations
 
@@ -32,9 +32,18 @@ class Quarantine:
         self._prefix = prefix
 
     def keep(
-        self, source: str, body: bytes, media_type: str, reason: str, now: datetime, secrets: Collection[bytes] = ()
+        self,
+        source: str,
+        body: bytes,
+        media_type: str,
+        reason: str,
+        now: datetime,
+        secrets: Collection[bytes] = (),
+        name: str = "",
     ) -> str:
-        """Keep a body; answers the object's key. `reason` becomes metadata; `secrets` are blotted out of the body.
+        """Keep a body; the object's key. `reason` becomes metadata; `secrets` are blotted out of the body.
+
+        `name`: of the object below the source, in the place of the day and the body's hash. The next of this name replaces it.
 
         Raises:
             Unkept: S3 did not take it.
@@ -42,7 +51,8 @@ class Quarantine:
         for secret in secrets:
             for written in (secret, quote_plus(secret).encode()):
                 body = body.replace(written, b"***")
-        key = f"{self._prefix}quarantine/{source}/{now:%Y-%m-%d}/{hashlib.sha256(body).hexdigest()[:32]}"
+        name = name or f"{now:%Y-%m-%d}/{hashlib.sha256(body).hexdigest()[:32]}"
+        key = f"{self._prefix}quarantine/{source}/{name}"
         try:
             self._s3().put_object(
                 Bucket=self._bucket,

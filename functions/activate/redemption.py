@@ -94,6 +94,9 @@ Reason = Literal[
 ]
 """Why an activation has no outcome yet. The API answers it, a metric counts it, the ledger and a dead letter keep it."""
 
+FetchReason = Literal["shop_unreachable", "shop_refused", "shop_incoherent", "source_unavailable", "queue_unavailable"]
+"""Why a call to a shop's API has no outcome yet."""
+
 QueueReason = Literal["out_of_time", "altcraft_down"]
 """Why the queue's worker did not even ask."""
 
@@ -107,7 +110,7 @@ class TryAgain(Exception):
 
     def __init__(
         self,
-        reason: Reason | QueueReason,
+        reason: Reason | FetchReason | QueueReason,
         message: str,
         *,
         altcraft_down: bool = False,

@@ -13,8 +13,9 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from activate import bodies, checks
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _ENCODINGS: Final = {"hex": bytes.hex, "base64": lambda digest: base64.b64encode(digest).decode()}
 _PLACEHOLDER: Final = re.compile(r"\{(.*?)\}")
 _UNIX_SECONDS: Final = re.compile(r"[0-9]{1,11}")
+_UNIX_MILLISECONDS: Final = re.compile(r"[0-9]{12,14}")
+_LONGEST_ISO: Final = 40
+
+_LONGEST_TO_SEARCH: Final = 131_072
+"""Bytes of a body that is parsed to find a token in it, which anybody can ask for."""
 
 
 class Auth(Protocol):
@@ -47,22 +53,23 @@ class Hmac:
     """A keyed hash in a header."""
 
     header: tuple[str, ...]
-    """The header's name, in lower case; of several, the first that is there."""
+    """The header's name, in lower case, or several: any of them may hold the signature. Each goes with the header of the same
+    place in `timestamp_header` and `id_header`, or with the last there is."""
     encoding: str
     """How the hash is written: `hex` or `base64`."""
     algorithm: str = "sha256"
     key_encoding: str = "text"
-    """How the secret stands for the key: `text` (its UTF-8 bytes) or `base64` (`whsec_` before it or not)."""
+    """How the secret stands for the key: `text` (its UTF-8 bytes), `hex`, or `base64` (`whsec_` before it or not)."""
     signed: str = "{body}"
     """What is hashed: a text with `{body}`, and `{timestamp}` and `{id}` where they are signed too."""
     prefix: str = ""
     """What stands before the hash, such as `sha256=`."""
     separator: str = ""
     """What stands between the parts of a header that has several; only parts that begin with `prefix` are signatures."""
-    timestamp_header: str = ""
+    timestamp_header: tuple[str, ...] = ()
     timestamp_prefix: str = ""
     """Where the timestamp is itself a part of the signature's header: what stands before it, such as `t=`."""
-    id_header: str = ""
+    id_header: tuple[str, ...] = ()
     tolerance: int = 300
     """Seconds that a signed timestamp may differ from our clock, either way."""
 
@@ -87,6 +94,13 @@ class Hmac:
     def key(self, secret: str) -> bytes:
         if self.key_encoding == "text":
             return secret.encode()
+        if self.key_encoding == "hex":
+            try:
+                return bytes.fromhex(secret)
+            except ValueError as error:
+                raise invalid(
+                    "is not hex, an even number of the characters 0-9 and a-f, as key_encoding says"
+                ) from error
         encoded = secret.removeprefix("whsec_").rstrip("=")
         try:
             key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
@@ -97,17 +111,24 @@ class Hmac:
         return key
 
     def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
-        header = next((request.headers[name] for name in self.header if name in request.headers), None)
-        if header is None:
-            return False
+        return any(
+            self._is_signed(request, place, request.headers[name], keys, now)
+            for place, name in enumerate(self.header)
+            if name in request.headers
+        )
+
+    def _is_signed(self, request: Request, place: int, header: str, keys: Collection[bytes], now: float) -> bool:
+        """Whether one of the headers has a signature of the body; `place`: which one it is."""
         parts = [part.strip() for part in header.split(self.separator)] if self.separator else [header.strip()]
-        timestamp = self._timestamp(request, parts)
-        delivery_id = request.headers.get(self.id_header, "")
+        delivery_id = request.headers.get(_beside(self.id_header, place), "")
         if self.id_header and not delivery_id:
             return False
+        timestamp = self._timestamp(request, place, parts)
         if (self.timestamp_header or self.timestamp_prefix) and not self._is_fresh(timestamp, now):
             return False
         given = [self._comparable(part.removeprefix(self.prefix)) for part in parts if part.startswith(self.prefix)]
+        if not given:
+            return False
         expected = [self._comparable(self.signature(key, request.body, timestamp, delivery_id)) for key in keys]
         return any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in given)
 
@@ -120,19 +141,40 @@ class Hmac:
         ]
         return _ENCODINGS[self.encoding](hmac.digest(key, body.join(around), self.algorithm))
 
-    def _timestamp(self, request: Request, parts: list[str]) -> str:
+    def _timestamp(self, request: Request, place: int, parts: list[str]) -> str:
         if self.timestamp_prefix:
             return next(
                 (p.removeprefix(self.timestamp_prefix) for p in parts if p.startswith(self.timestamp_prefix)), ""
             )
-        return request.headers.get(self.timestamp_header, "")
+        return request.headers.get(_beside(self.timestamp_header, place), "")
 
     def _is_fresh(self, timestamp: str, now: float) -> bool:
-        return bool(_UNIX_SECONDS.fullmatch(timestamp)) and abs(now - int(timestamp)) <= self.tolerance
+        sent = _unix_seconds(timestamp)
+        return sent is not None and abs(now - sent) <= self.tolerance
 
     def _comparable(self, signature: str) -> bytes:
         """As bytes, because compare_digest refuses texts beyond ASCII; hex in whichever case it was written."""
         return (signature.lower() if self.encoding == "hex" else signature).encode(errors="replace")
+
+
+def _beside(names: tuple[str, ...], place: int) -> str:
+    """The header that goes with the signature's of this place; `""` where there is none."""
+    return names[min(place, len(names) - 1)] if names else ""
+
+
+def _unix_seconds(timestamp: str) -> float | None:
+    """The moment of a timestamp: Unix seconds or milliseconds, or ISO 8601 (in UTC, where it names no offset)."""
+    if _UNIX_SECONDS.fullmatch(timestamp):
+        return int(timestamp)
+    if _UNIX_MILLISECONDS.fullmatch(timestamp):
+        return int(timestamp) / 1000
+    if not timestamp.isascii() or len(timestamp) > _LONGEST_ISO:
+        return None
+    try:
+        moment = datetime.fromisoformat(timestamp)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,31 +195,33 @@ class Token:
         return secret.encode()
 
     def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
-        given = [token.encode(errors="replace") for token in self._tokens(request)]
-        return any(hmac.compare_digest(key, token) for key in keys for token in given)
+        return any(
+            hmac.compare_digest(key, token.encode(errors="replace")) for token in self._tokens(request) for key in keys
+        )
 
-    def _tokens(self, request: Request) -> list[str]:
+    def _tokens(self, request: Request) -> Iterator[str]:
+        """The tokens in the places named; the body is parsed only when those before it have not answered."""
+        if self.query:
+            yield request.query.get(self.query, "")
         header = request.headers.get(self.header, "")
-        tokens = [
-            request.query.get(self.query, ""),
-            header.removeprefix(self.prefix) if header.startswith(self.prefix) else "",
-        ]
-        if self.field:
-            tokens.append(bodies.field(request.body, request.media_type, self.field))
-        return tokens
+        if header.startswith(self.prefix):
+            yield header.removeprefix(self.prefix)
+        if self.field and len(request.body) <= _LONGEST_TO_SEARCH:
+            yield bodies.field(request.body, request.media_type, self.field)
 
 
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "hmac": {},
     "standard-webhooks": {
-        "header": ("webhook-signature",),
+        # Svix sends both families of headers, and some of its customers' libraries only the second.
+        "header": ("webhook-signature", "svix-signature"),
         "prefix": "v1,",
         "separator": " ",
         "encoding": "base64",
         "key_encoding": "base64",
         "signed": "{id}.{timestamp}.{body}",
-        "id_header": "webhook-id",
-        "timestamp_header": "webhook-timestamp",
+        "id_header": ("webhook-id", "svix-id"),
+        "timestamp_header": ("webhook-timestamp", "svix-timestamp"),
     },
     "stripe": {
         "header": ("stripe-signature",),
@@ -206,13 +250,13 @@ _HMAC: Final[Mapping[str, Check]] = {
     "header": _header_names,
     "encoding": checks.one_of(_ENCODINGS),
     "algorithm": checks.one_of(("sha1", "sha256", "sha384", "sha512")),
-    "key_encoding": checks.one_of(("text", "base64")),
+    "key_encoding": checks.one_of(("text", "base64", "hex")),
     "signed": checks.text,
     "prefix": checks.text,
     "separator": checks.text,
-    "timestamp_header": _header_name,
+    "timestamp_header": _header_names,
     "timestamp_prefix": checks.text,
-    "id_header": _header_name,
+    "id_header": _header_names,
     "tolerance": checks.whole_number,
 }
 _TOKEN: Final[Mapping[str, Check]] = {

@@ -10,15 +10,20 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from activate import checks, signatures
 from activate.checks import Check, InvalidSettings
-from activate.orders import CASES, Program, Reader
-from activate.presets import PRESETS
+from activate.orders import CASES, ESCAPES, Program, Reader
+from activate.patterns import ANYTHING, Pattern
+from activate.presets import FETCHES, PRESETS, WITHOUT_FETCH
 from activate.signatures import Auth, Token
 from serverless.secrets import SecretError
 from serverless.telemetry import logger
+
+if TYPE_CHECKING:
+    from activate.fetch import Fetch  # noqa: TC004 - its module is loaded only where a source has it
+    from activate.orders import Reading
 
 REREAD_SECONDS: Final = 30
 """The least time between two readings of the secret beyond those of its cache, however many deliveries are refused."""
@@ -46,10 +51,22 @@ class Source:
     keys: tuple[bytes, ...] = field(repr=False)
     """One for each secret. None, where the source delivers through AWS alone."""
     reader: Reader
-    handshake: re.Pattern[str] | None
+    fetch: Fetch | None
+    """What is to be asked of the shop's API, where its webhook holds only an id."""
+    handshake: Pattern | None
     """The body of the unsigned call by which the platform tries the address."""
+    challenge: str
+    """The query parameter of a GET whose value the platform wants echoed."""
     event_source: str
     """Where the source's events come from: the name of an EventBridge partner event source, or the ARN of an SQS queue."""
+
+    def read(self, body: Any) -> list[Reading]:
+        """Every order in a webhook's body.
+
+        Raises:
+            UnreadableOrder: the body holds more than a delivery may.
+        """
+        return self.fetch.read(self.reader, body) if self.fetch else self.reader.read(body)
 
     @property
     def secrets_in_body(self) -> tuple[bytes, ...]:
@@ -108,7 +125,11 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "platform": checks.one_of(PRESETS),
     "auth": signatures.auth,
     "secrets": checks.list_of(checks.secret),
+    "unescape": checks.one_of(ESCAPES),
+    "json_fields": checks.list_of(checks.text),
+    "fetch": lambda value: _fetch(value),
     "handshake": checks.pattern,
+    "challenge": checks.text,
     "event_source": checks.text,
     "paid": checks.expression,
     "order_id": checks.expression,
@@ -120,6 +141,10 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "programs": checks.list_of(_program),
 }
 """Every setting of a source, and how it is checked."""
+
+
+_READING: Final = ("split", "capture", "case", "unescape", "json_fields")
+"""The settings of how codes are read that may be left out."""
 
 
 def parse(text: str) -> Document:
@@ -153,28 +178,51 @@ def source(name: str, settings: object) -> Source:
     """
     checks.name(name)
     if isinstance(settings, Mapping) and isinstance(platform := settings.get("platform"), str):
-        settings = {**PRESETS.get(platform, {}), **settings}
+        settings = _completed(platform, settings)
     values = checks.table(settings, SETTINGS)
     required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
-    faults = [(name, "is missing, and no preset has it") for name in required if name not in values]
+    remedy = "; or write fetch, to ask the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
+    faults = [(name, f"is missing, and no preset has it{remedy}") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(
             ("loyalty_id", "write either loyalty_id or programs: each code needs the id of its loyalty program")
         )
     if "secrets" not in values and "event_source" not in values:
         faults.append(("secrets", "is missing: without a secret nothing can be verified"))
+    if values.get("platform") in FETCHES and values["platform"] not in WITHOUT_FETCH and "fetch" not in values:
+        faults.append(("fetch", "is missing: this platform's webhook holds only an id"))
     if faults:
         raise InvalidSettings(*faults)
-    programs = values["programs"] if "programs" in values else (Program(re.compile(""), values["loyalty_id"]),)
-    reading = {setting: values[setting] for setting in ("split", "capture", "case") if setting in values}
+    programs = values["programs"] if "programs" in values else (Program(ANYTHING, values["loyalty_id"]),)
+    reading = {setting: values[setting] for setting in _READING if setting in values}
     return Source(
         name=name,
         auth=values["auth"],
         keys=_keys(values["auth"], values["secrets"]) if "secrets" in values else (),
         reader=Reader(values["paid"], values["order_id"], values["codes"], programs, **reading),
+        fetch=values.get("fetch"),
         handshake=values.get("handshake"),
+        challenge=values.get("challenge", "challenge"),
         event_source=values.get("event_source", ""),
     )
+
+
+def _completed(platform: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A source's settings after its platform's; `fetch` brings settings of its own, and is completed part by part."""
+    completed = {**PRESETS.get(platform, {})}
+    if "fetch" in settings and platform in FETCHES:
+        completed |= FETCHES[platform]
+    completed |= settings
+    written, preset = settings.get("fetch"), FETCHES.get(platform, {}).get("fetch")
+    if isinstance(written, Mapping) and preset:
+        completed["fetch"] = {**preset, **written}
+    return completed
+
+
+def _fetch(value: object) -> Fetch:
+    from activate import fetch  # only where a source has it
+
+    return fetch.fetch(value)
 
 
 def _keys(auth: Auth, secrets: tuple[str, ...]) -> tuple[bytes, ...]:

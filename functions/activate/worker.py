@@ -10,24 +10,28 @@ import json
 import random
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from activate.activation_queue import FetchMessage, fetch_message
 from activate.outcomes import record, record_failure
 from activate.redemption import Redemption, TryAgain
 from serverless.fields import InvalidField
 from serverless.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from activate.activation import Activator
     from activate.redemption import Result
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 24 * 3600
 """How long a message is tried before it is given up to the dead-letter queue."""
@@ -65,11 +69,25 @@ def _seconds_since(message: SQSRecord, moment: str) -> float:
     return max(time.time() - int(milliseconds) / 1000, 0.0) if milliseconds else 0.0
 
 
+def _want_time(until: datetime) -> None:
+    if until - datetime.now(UTC) < _CALL_BUDGET:
+        raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
+
+
 class Worker:
     """Takes batches of the activation queue, for the life of a sandbox."""
 
-    def __init__(self, activator: Activator, sqs: Any, queue_url: str, dead_letter_queue_url: str) -> None:
+    def __init__(
+        self,
+        activator: Activator,
+        sqs: Any,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        fetch: Callable[[FetchMessage], None] | None = None,
+    ) -> None:
+        """`fetch`: takes the messages that ask for a call to a shop's API."""
         self._activator = activator
+        self._fetch = fetch
         self._sqs = sqs
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
@@ -99,6 +117,10 @@ class Worker:
     def _take(self, message: SQSRecord, until: datetime) -> None:
         # Not since it was sent: a queue that nobody read for a day must not cost its messages their day of tries.
         age = _seconds_since(message, "ApproximateFirstReceiveTimestamp")
+        if self._fetch and (call := fetch_message(message.body)):
+            with logger.append_context_keys(source=call.source):
+                self._with_patience(message, age, until, partial(self._fetch, call))
+            return
         try:
             order = json.loads(message.body)
             redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
@@ -109,19 +131,26 @@ class Worker:
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
             # At each try: SQS's own metric of age leaves out a message that has been received more than thrice.
             count(Metric.MESSAGE_AGE, _seconds_since(message, "SentTimestamp"))
-            try:
-                result = self._activate(redemption, until)
-            except TryAgain as failure:
-                if age >= PATIENCE_SECONDS:
-                    self._give_up(message, failure.reason, str(failure))
-                    return
+            if result := self._with_patience(message, age, until, partial(self._activate, redemption, until)):
+                record(redemption, result)
+
+    def _with_patience(self, message: SQSRecord, age: float, until: datetime, work: Callable[[], T]) -> T | None:
+        """Do what a message asks for; what has no outcome comes back with a pause, or after a day is given up: then None.
+
+        Raises:
+            TryAgain: there is no outcome yet.
+        """
+        try:
+            _want_time(until)
+            return work()
+        except TryAgain as failure:
+            if age < PATIENCE_SECONDS:
                 self._put_back(message, age, failure)
                 raise
-            record(redemption, result)
+            self._give_up(message, failure.reason, str(failure))
+        return None
 
     def _activate(self, redemption: Redemption, until: datetime) -> Result:
-        if until - datetime.now(UTC) < _CALL_BUDGET:
-            raise TryAgain("out_of_time", "the batch took so long that this message could not be begun")
         if time.monotonic() < self._quiet_until:
             raise TryAgain("altcraft_down", "Altcraft failed several times in a row: not asked", altcraft_down=True)
         try:

@@ -23,7 +23,8 @@ ACTIVATE, EXPORT, STATUS = (
     "POST /promocodes/export_all",
     "GET /promocodes/exports/{export_id}",
 )
-WEBHOOK, CHALLENGE = "POST /webhooks/{source}", "GET /webhooks/{source}"
+WEBHOOK, WEBHOOK_BY_PUT = "POST /webhooks/{source}", "PUT /webhooks/{source}"
+CHALLENGE = "GET /webhooks/{source}"
 
 SOURCES = {
     "shop": {"platform": "tilda", "secrets": ["secret"], "loyalty_id": 5},
@@ -127,12 +128,18 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (STATUS, 500, "unreadable_manifest"): Asked(before=written_by_hand),
     (STATUS, 503, "storage_unavailable"): Asked(path={"export_id": NO_ID}, stack="poor"),
     (STATUS, 503, "not_configured"): Asked(path={"export_id": NO_ID}, stack="unset"),
-    (WEBHOOK, 200, ""): Asked("test=test", path={"source": "shop"}),
-    (WEBHOOK, 401, "bad_signature"): Asked("{}", path={"source": "shop"}),
-    (WEBHOOK, 404, "unknown_source"): Asked("{}", path={"source": "nobody"}),
-    (WEBHOOK, 413, "too_large"): Asked("x" * 5_000_000, path={"source": "shop"}),
-    (WEBHOOK, 503, "not_accepted"): Asked("{}", path={"source": "broken"}),
-    (WEBHOOK, 503, "not_configured"): Asked("{}", path={"source": "shop"}, stack="unset"),
+    **{
+        (webhook, status, kind): asked
+        for webhook in (WEBHOOK, WEBHOOK_BY_PUT)
+        for (status, kind), asked in {
+            (200, ""): Asked("test=test", path={"source": "shop"}),
+            (401, "bad_signature"): Asked("{}", path={"source": "shop"}),
+            (404, "unknown_source"): Asked("{}", path={"source": "nobody"}),
+            (413, "too_large"): Asked("x" * 5_000_000, path={"source": "shop"}),
+            (503, "not_accepted"): Asked("{}", path={"source": "broken"}),
+            (503, "not_configured"): Asked("{}", path={"source": "shop"}, stack="unset"),
+        }.items()
+    },
     (CHALLENGE, 200, ""): Asked(path={"source": "shop"}, query={"challenge": "8ec8d794"}),
     (CHALLENGE, 404, "unknown_source"): Asked(path={"source": "nobody"}, query={"challenge": "8ec8d794"}),
     (CHALLENGE, 405, "post_only"): Asked(path={"source": "shop"}),

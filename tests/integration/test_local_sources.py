@@ -53,6 +53,18 @@ def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
         ("{", "not JSON"),
         ("[]", "not an object"),
         (json.dumps({"shop": {**GOOD, "loyalty_id": "5"}}), "source shop, setting loyalty_id: write a whole number"),
+        (
+            json.dumps({"shop": {**GOOD, "capture": r"(?<=x)y"}}),
+            "source shop, setting capture: not a regular expression",
+        ),
+        (
+            json.dumps({"shop": {**GOOD, "fetch": {"host": "169.254.169.254", "path": "/{id}"}}}),
+            "source shop, setting fetch.host: write the public name of one host",
+        ),
+        (
+            json.dumps({"shop": {**GOOD, "fecth": {}}}),
+            "source shop, setting fecth: there is no such setting; there are",
+        ),
         (json.dumps({"my shop": GOOD}), "source my shop, write a name"),
         ('{"shop": {}, "shop": {}}', "shop: comes twice"),
         (json.dumps({"shop": {**GOOD, "secrets": ["x" * 70_000]}}), "a secret holds 65536"),

@@ -46,7 +46,7 @@ def test_given_an_architecture_then_every_extension_is_for_it_and_for_the_lambda
     architecture, artifacts = layer
     extensions = {path: path.read_bytes()[18:20] for path in artifacts.rglob("*.so")}
 
-    assert {path.parent.name for path in extensions} >= {"msgspec", "isal"}
+    assert {path.parent.name for path in extensions} >= {"msgspec", "isal", "re2"}
     for path, machine in extensions.items():
         assert int.from_bytes(machine, "little") == MACHINE[architecture], path
         assert ".cpython-313-" in path.name or ".abi3." in path.name

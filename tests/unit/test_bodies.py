@@ -1,6 +1,8 @@
 """Bodies of every kind that shops send, and of kinds that nobody should."""
 
+import contextlib
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,6 +41,12 @@ def test_given_a_form_then_its_fields_are_read(fields: dict[str, str]) -> None:
 
 def test_given_a_form_field_twice_then_it_is_a_list() -> None:
     assert bodies.read(b"codes%5B%5D=A&x=&codes%5B%5D=B", FORM) == {"codes[]": ["A", "B"], "x": ""}
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(characters), json_values, max_size=4) | st.lists(json_values, max_size=4))
+def test_given_json_that_calls_itself_a_form_then_it_is_read_as_json(value: Any) -> None:
+    assert bodies.read(b" \n" + json.dumps(value).encode(), FORM) == value
 
 
 @pytest.mark.parametrize("media_type", ["application/xml", "text/xml", "application/vnd.shop+xml"])
@@ -82,3 +90,30 @@ def test_given_any_bytes_then_they_are_read_or_unreadable(body: bytes, media_typ
         bodies.read(body, media_type)
     except UnreadableBody:
         assert bodies.field(body, media_type, "token") == ""
+
+
+MOST = 4_700_000
+"""Bytes of the largest body that reaches the function."""
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"[" + b"[]," * (MOST // 3) + b"[]]", "application/json"),
+        (b"[" + b"1," * (MOST // 2) + b"1]", "application/json"),
+        (b'"' + b"\\u0416" * (MOST // 6) + b'"', "application/json"),
+        (b"<o>" + b"<a/>" * (MOST // 4) + b"</o>", "application/xml"),
+        (b"<o " + b" ".join(b'a%d="1"' % number for number in range(MOST // 12)) + b"/>", "application/xml"),
+        (b"<o>" + b"&amp;" * (MOST // 5) + b"</o>", "application/xml"),
+        (b"a=" + b"%41" * (MOST // 3), FORM),
+        (b"&" * MOST, FORM),
+    ],
+    ids=lambda value: value[:6].decode() if isinstance(value, bytes) else value.rpartition("/")[2],
+)
+def test_given_the_largest_body_of_any_kind_then_it_is_read_or_refused_in_a_second(
+    body: bytes, media_type: str
+) -> None:
+    began = time.process_time()
+    with contextlib.suppress(UnreadableBody):
+        bodies.read(body, media_type)
+    assert time.process_time() - began < 1

@@ -11,9 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 from activate.api import TELLINGS
+from activate.fetch import MOST_CALLS
 from activate.ledger import MEMORY
-from activate.orders import LONGEST_ORDER_ID
+from activate.orders import LONGEST_ORDER_ID, MOST_CODES
+from activate.paths import BUDGET_SECONDS
 from activate.redemption import MAX_TEXT, Outcome, TryAgain
+from activate.shop_api import CONNECT_SECONDS, MOST_BYTES, READ_SECONDS, TOTAL_SECONDS
 from activate.worker import PATIENCE_SECONDS
 from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
@@ -205,6 +208,10 @@ def default(parameter: str) -> int:
     [
         ("a code, an `order_id`", [MAX_TEXT]),
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("codes, and orders, of one delivery", [MOST_CODES]),
+        ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
+        ("calls to a shop's API for one delivery; an answer", [MOST_CALLS, MOST_BYTES // 1_000_000]),
+        ("a call to a shop's API", [int(CONNECT_SECONDS), int(READ_SECONDS), int(TOTAL_SECONDS)]),
         ("requests of the API key", [default("ApiRateLimit"), default("ApiBurstLimit")]),
         ("deliveries of webhooks", [default("WebhookRateLimit"), default("WebhookBurstLimit")]),
         ("batches of queued codes at a time", [default("MaximumConcurrency")]),

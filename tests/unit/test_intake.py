@@ -6,7 +6,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,8 @@ DOCUMENT: dict[str, Any] = {
     "tilda": {"platform": "tilda", "secrets": ["hush-hush"], "loyalty_id": 5},
     "saleor": {"platform": "saleor", "secrets": ["s"], "loyalty_id": 5},
     "vip": {"platform": "shopify", "secrets": ["s"], "programs": [{"pattern": "^VIP-", "loyalty_id": 7}]},
+    "pay": {"platform": "stripe", "secrets": ["s"], "loyalty_id": 5},
+    "nop": {"platform": "shopify", "secrets": ["s"], "loyalty_id": 5, "challenge": "echo"},
     "broken": {"platform": "shopify", "secrets": ["s"], "loyalty_id": "five"},
 }
 ORDER: dict[str, Any] = {
@@ -88,9 +90,13 @@ class Stage:
         self.aws = Aws()
         self._capsys = capsys
         self.headers: dict[str, str] = {}
+        self.now = NOW
         aws: Any = self.aws
         self.intake = Intake(
-            Sources(self.secret), ActivationQueue(aws, "queue"), Quarantine(lambda: aws, "bucket", "p/"), lambda: NOW
+            Sources(self.secret),
+            ActivationQueue(aws, "queue"),
+            Quarantine(lambda: aws, "bucket", "p/"),
+            lambda: self.now,
         )
 
     def deliver(
@@ -139,6 +145,9 @@ def stage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 def intake(source: str, result: str) -> list[tuple[str, float, dict[str, str]]]:
     return [("Intake", 1.0, {"source": source, "result": result})]
+
+
+NOT_UNDERSTOOD: tuple[str, float, dict[str, str]] = ("NotUnderstood", 1.0, {})
 
 
 class TestPaidOrders:
@@ -204,7 +213,7 @@ def test_given_whatever_the_intake_queues_then_the_worker_can_read_it(
 
 
 class TestUnreadable:
-    @pytest.mark.parametrize("body", [b"{", b"\xff", b"null", b"", {**ORDER, "id": None}])
+    @pytest.mark.parametrize("body", [b"{", b"\xff", b"", {**ORDER, "id": None}])
     def test_given_an_authentic_body_that_cannot_be_read_then_it_is_taken_and_kept(
         self, stage: Stage, body: object
     ) -> None:
@@ -216,7 +225,7 @@ class TestUnreadable:
         assert put["ContentType"] == "application/json"
         assert put["Metadata"]["reason"]
         assert not stage.aws.messages
-        assert stage.counted() == intake("eu-shop", "unreadable")
+        assert stage.counted() == [NOT_UNDERSTOOD, *intake("eu-shop", "unreadable")]
 
     def test_given_it_is_delivered_again_then_it_is_kept_once(self, stage: Stage) -> None:
         stage.shopify(b"{")
@@ -241,6 +250,81 @@ class TestUnreadable:
     def test_given_it_cannot_be_kept_then_the_shop_shall_deliver_again(self, stage: Stage) -> None:
         stage.aws.s3_error = refusal("PutObject")
         assert stage.shopify(b"{")[0] == 503
+
+
+class TestUnrecognised:
+    @pytest.mark.parametrize("body", [b"null", b"{}", b"[]", b'{"financial_staus": "paid"}', b'["text"]'])
+    def test_given_a_body_that_is_no_order_of_the_platform_then_it_is_counted_and_a_sample_kept(
+        self, stage: Stage, body: bytes
+    ) -> None:
+        assert stage.shopify(body) == (200, {"accepted": 0})
+        assert stage.counted() == [NOT_UNDERSTOOD, *intake("eu-shop", "unrecognised")]
+        [(key, put)] = stage.aws.objects.items()
+        assert key == "p/quarantine/eu-shop/2026-11-22/unrecognised-08"
+        assert put["Body"] == body
+        assert put["Metadata"]["reason"].startswith("paid: ")
+
+    def test_given_many_of_them_then_one_an_hour_is_kept(self, stage: Stage) -> None:
+        for number in range(50):
+            stage.shopify({"number": number})
+        assert len(stage.aws.objects) == 1
+        stage.now += timedelta(hours=1)
+        stage.shopify({"number": 51})
+        assert sorted(stage.aws.objects)[1:] == ["p/quarantine/eu-shop/2026-11-22/unrecognised-09"]
+
+    def test_given_a_source_that_was_understood_before_then_it_raises_no_alarm(self, stage: Stage) -> None:
+        stage.shopify({**ORDER, "financial_status": "pending"})
+        stage.shopify({"number": 1})
+        assert stage.counted() == [*intake("eu-shop", "not_paid"), *intake("eu-shop", "unrecognised")]
+        # Another source was not.
+        stage.shopify({"number": 1}, "s", "vip")
+        assert stage.counted() == [NOT_UNDERSTOOD, *intake("vip", "unrecognised")]
+
+    def test_given_no_sample_can_be_kept_then_the_delivery_is_answered_all_the_same(self, stage: Stage) -> None:
+        stage.aws.s3_error = refusal("PutObject")
+        assert stage.shopify({"number": 1}) == (200, {"accepted": 0})
+
+    def test_given_a_source_without_a_code_so_far_then_one_order_a_day_is_kept(self, stage: Stage) -> None:
+        for number in range(3):
+            stage.shopify({**ORDER, "id": number, "discount_applications": []})
+        assert list(stage.aws.objects) == ["p/quarantine/eu-shop/2026-11-22/no_codes"]
+
+    def test_given_a_source_that_brought_codes_then_an_order_without_is_its_own_affair(self, stage: Stage) -> None:
+        stage.shopify(ORDER)
+        stage.shopify({**ORDER, "discount_applications": []})
+        assert not stage.aws.objects
+
+    def test_given_the_token_is_a_field_of_a_sample_then_it_is_not_kept(self, stage: Stage) -> None:
+        assert stage.deliver("tilda", b"Name=Anna&token=hush-hush", media_type=FORM)[0] == 200
+        [put] = stage.aws.objects.values()
+        assert put["Body"] == b"Name=Anna&token=***"
+
+
+class TestShapes:
+    def test_given_json_that_calls_itself_a_form_then_it_is_read(self, stage: Stage) -> None:
+        raw = json.dumps(ORDER).encode()
+        signature = base64.b64encode(hmac.new(b"current", raw, hashlib.sha256).digest()).decode()
+        headers = {"X-Shopify-Hmac-Sha256": signature}
+        assert stage.deliver("eu-shop", raw, headers, media_type=FORM) == (200, {"accepted": 2})
+
+    def test_given_a_list_of_orders_then_each_is_queued_and_counted(self, stage: Stage) -> None:
+        orders = [ORDER, {**ORDER, "id": 1002}, {**ORDER, "financial_status": "pending"}, {**ORDER, "id": None}]
+        assert stage.shopify(orders) == (200, {"accepted": 4})
+        assert {message["order_id"] for message in stage.aws.messages} == {"eu-shop/1001", "eu-shop/1002"}
+        assert [counted[2]["result"] for counted in stage.counted()] == [
+            *("accepted", "accepted", "not_paid", "unreadable")
+        ]
+        assert len(stage.aws.objects) == 1
+
+    def test_given_more_codes_than_a_shop_can_wait_for_then_none_is_queued_and_the_order_is_kept(
+        self, stage: Stage
+    ) -> None:
+        codes = [{"type": "discount_code", "code": f"C-{number}"} for number in range(201)]
+        assert stage.shopify({**ORDER, "discount_applications": codes}) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        [put] = stage.aws.objects.values()
+        assert "more than 200" in put["Metadata"]["reason"]
+        assert stage.shopify({**ORDER, "discount_applications": codes[1:]}) == (200, {"accepted": 200})
 
 
 class TestRefusals:
@@ -315,6 +399,18 @@ class TestHandshakes:
     def test_given_anything_else_unsigned_then_401(self, stage: Stage, source: str, body: bytes) -> None:
         assert stage.deliver(source, body, media_type=FORM)[0] == 401
 
+    def test_given_a_challenge_under_another_name_then_it_is_echoed(self, stage: Stage) -> None:
+        assert stage.deliver("nop", b"", query={"echo": "8ec8d794"}, method="GET") == (200, "8ec8d794")
+        assert stage.deliver("nop", b"", query={"challenge": "8ec8d794"}, method="GET")[0] == 405
+
+    def test_given_a_delivery_by_put_then_it_is_taken_as_by_post(self, stage: Stage) -> None:
+        body = b"payment%5Borderid%5D=7&payment%5Bpromocode%5D=A-1"
+        answer = stage.deliver("tilda", body, query={"token": "hush-hush"}, media_type=FORM, method="PUT")
+        assert answer == (200, {"accepted": 1})
+
+    def test_given_a_huge_body_then_it_is_no_ping_and_soon_refused(self, stage: Stage) -> None:
+        assert stage.deliver("blog", b"webhook_id=" + b"1" * 4_700_000, media_type=FORM)[0] == 401
+
     def test_given_a_challenge_then_it_is_echoed_as_plain_text(self, stage: Stage) -> None:
         challenge = "8ec8d794-e0ab-42df-9017-e3dada8e84f7"
         assert stage.deliver("eu-shop", b"", query={"challenge": challenge}, method="GET") == (200, challenge)
@@ -340,6 +436,12 @@ class TestOtherDoors:
         assert stage.intake.receive_event(event) == {"accepted": 2}
         assert {message["order_id"] for message in stage.aws.messages} == {"eu-shop/1001"}
         assert stage.counted() == intake("eu-shop", "accepted")
+
+    def test_given_stripes_event_then_the_detail_is_the_event_itself(self, stage: Stage) -> None:
+        session = {"id": "cs_1", "payment_status": "paid", "metadata": {"promo_code": "A-1"}}
+        detail = {"id": "evt_1", "type": "checkout.session.completed", "data": {"object": session}}
+        assert stage.intake.receive_event({"source": "aws.partner/stripe.com/pay", "detail": detail}) == {"accepted": 1}
+        assert [message["order_id"] for message in stage.aws.messages] == ["pay/cs_1"]
 
     @pytest.mark.parametrize("detail", [None, {}, {"payload": None}, "text"])
     def test_given_a_partner_event_without_an_order_then_it_is_kept(self, stage: Stage, detail: Any) -> None:

@@ -302,7 +302,110 @@ class TestGenericHmac:
         assert [path for path, _ in raised.value.faults] == ["header", "encoding"]
 
 
+class TestFamilies:
+    """Svix sends its own names of the headers beside the standard's, or alone."""
+
+    standard = TestStandardWebhooks.headers
+    svix: Mapping[str, str] = {name.replace("webhook-", "svix-"): value for name, value in standard.items()}
+    wrong: Mapping[str, str] = {"webhook-id": "m", "webhook-timestamp": "1614265330", "webhook-signature": "v1,AAAA"}
+
+    @pytest.mark.parametrize("headers", [standard, svix, {**standard, **svix}, {**wrong, **svix}])
+    def test_given_either_family_then_it_verifies(self, headers: Mapping[str, str]) -> None:
+        delivery = request(TestStandardWebhooks.body, headers)
+        assert verifies({"scheme": "standard-webhooks"}, [TestStandardWebhooks.secret], delivery, 1614265330)
+
+    @pytest.mark.parametrize("missing", ["svix-id", "svix-timestamp", "svix-signature"])
+    def test_given_a_family_that_is_not_whole_then_the_others_parts_do_not_complete_it(self, missing: str) -> None:
+        headers = {name: value for name, value in {**self.wrong, **self.svix}.items() if name != missing}
+        delivery = request(TestStandardWebhooks.body, headers)
+        assert not verifies({"scheme": "standard-webhooks"}, [TestStandardWebhooks.secret], delivery, 1614265330)
+
+
+class TestTimestamps:
+    auth: Mapping[str, Any] = {
+        "scheme": "hmac",
+        "header": "x-signature",
+        "encoding": "hex",
+        "signed": "{timestamp}:{body}",
+        "timestamp_header": "x-timestamp",
+    }
+
+    def at(self, timestamp: str, now: float = 1614265330) -> bool:
+        signature = hmac.new(b"key", f"{timestamp}:body".encode(), hashlib.sha256).hexdigest()
+        headers = {"X-Signature": signature, "X-Timestamp": timestamp}
+        return verifies(self.auth, ["key"], request(b"body", headers), now)
+
+    @pytest.mark.parametrize(
+        "timestamp",
+        [
+            *("1614265330", "1614265330123", "2021-02-25T15:02:10Z", "2021-02-25T15:02:10.123Z"),
+            *("2021-02-25T18:02:10+03:00", "2021-02-25T15:02:10", "2021-02-25 15:02:10+00:00"),
+        ],
+    )
+    def test_given_the_same_moment_in_any_spelling_then_it_is_fresh(self, timestamp: str) -> None:
+        assert self.at(timestamp)
+        assert not self.at(timestamp, 1614265330 + 302)
+        assert not self.at(timestamp, 1614265330 - 302)
+
+    @pytest.mark.parametrize(
+        "timestamp",
+        [
+            "",
+            "yesterday",
+            "-1614265330",
+            "16142653300000000",
+            "1e9",
+            "٢٠٢١-02-25",
+            "0001-01-01T00:00:00+14:00",
+            "2" * 60,
+        ],
+    )
+    def test_given_no_moment_then_it_is_not(self, timestamp: str) -> None:
+        assert not self.at(timestamp)
+
+    @settings(deadline=None)
+    @given(st.text(max_size=50))
+    def test_given_any_text_then_it_is_a_moment_or_refused(self, timestamp: str) -> None:
+        assume(timestamp.isprintable() and "\ud800" not in timestamp)
+        self.at(timestamp)
+
+
+class TestKeys:
+    auth: Mapping[str, Any] = {
+        "scheme": "hmac",
+        "header": "squarespace-signature",
+        "encoding": "hex",
+        "key_encoding": "hex",
+    }
+
+    @pytest.mark.parametrize("secret", ["00ff10", "00FF10"])
+    def test_given_a_key_in_hex_as_squarespace_has_it_then_it_verifies(self, secret: str) -> None:
+        signature = hmac.new(b"\x00\xff\x10", b"body", hashlib.sha256).hexdigest()
+        assert verifies(self.auth, [secret], request(b"body", {"Squarespace-Signature": signature}))
+
+    @pytest.mark.parametrize("secret", ["0", "password", "zz"])
+    def test_given_a_secret_that_is_no_hex_then_it_is_refused_without_quoting_it(self, secret: str) -> None:
+        with pytest.raises(InvalidSettings) as raised:
+            signatures.auth(self.auth).key(secret)
+        assert "password" not in str(raised.value)
+
+
 class TestToken:
+    @pytest.mark.parametrize("media_type", [FORM, "application/json", "application/xml"])
+    @pytest.mark.parametrize("filler", [b"[],", b"<a/>", b"%41", b"&a="])
+    def test_given_a_forger_with_a_huge_body_then_it_is_refused_in_no_time(
+        self, media_type: str, filler: bytes
+    ) -> None:
+        auth = {"scheme": "token", "query": "token", "field": "token"}
+        delivery = request(b'{"token": [' + filler * (4_700_000 // len(filler)), {}, {"token": "forged"}, media_type)
+        began = time.process_time()
+        assert not verifies(auth, ["secret"], delivery)
+        assert time.process_time() - began < 0.05
+
+    def test_given_the_query_answers_then_the_body_is_not_even_parsed(self) -> None:
+        auth = {"scheme": "token", "query": "token", "field": "token"}
+        assert verifies(auth, ["secret"], request(b"[" * 1_000_000, {}, {"token": "secret"}))
+
     def test_given_the_secret_in_the_named_header_then_it_verifies(self) -> None:
         auth = {"scheme": "token", "header": "Authorization", "prefix": "Bearer "}
         assert verifies(auth, ["a", "b"], request(b"", {"authorization": "Bearer b"}))

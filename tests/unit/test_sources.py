@@ -84,8 +84,16 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"codes": "a[?"}, "codes"),
         ({"case": "title"}, "case"),
         ({"split": ""}, "split"),
+        ({"unescape": "xml"}, "unescape"),
+        ({"json_fields": "payment"}, "json_fields"),
+        ({"json_fields": ["payment", 5]}, "json_fields[1]"),
+        ({"challenge": 5}, "challenge"),
         ({"capture": "["}, "capture"),
         ({"handshake": "("}, "handshake"),
+        ({"capture": r"(?<=coupon )\S+"}, "capture"),
+        ({"capture": r"(\w)\1"}, "capture"),
+        ({"capture": "\ud800"}, "capture"),
+        ({"loyalty_id": None, "programs": [{"pattern": r"^(?!VIP-)", "loyalty_id": 5}]}, "programs[0].pattern"),
         ({"event_source": ""}, "event_source"),
         ({"auth": "hmac"}, "auth.scheme"),
         ({"auth": {"scheme": "hmac", "header": "X", "encoding": "base32"}}, "auth.encoding"),
@@ -100,13 +108,90 @@ def test_given_a_setting_that_cannot_be_then_it_is_named_and_no_secret_quoted(
     assert "hush" not in "".join(found.values())
 
 
+def test_given_a_pattern_that_has_no_linear_time_then_the_remedy_is_told() -> None:
+    assert "no look-around and no back references" in faults_of(capture=r"(?=a)b")["capture"]
+
+
 def test_given_several_faults_then_all_are_told_at_once() -> None:
     assert set(faults_of(loyalty_id="5", paid="(", case="x", nonsense=1)) == {"loyalty_id", "paid", "case", "nonsense"}
 
 
 def test_given_a_platform_without_a_full_preset_then_what_is_missing_is_named() -> None:
     assert set(faults_of(platform="generic")) == {"auth", "paid", "order_id", "codes"}
-    assert set(faults_of(platform="insales")) == {"codes"}
+    assert "or write fetch" in faults_of(platform="insales")["codes"]
+
+
+FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}", "secret": "hush-hush"}
+
+
+class TestFetch:
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("localhost", "127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "::1", "2130706433", "0x7f.1"),
+            *("http://api.example.com", "api.example.com:8080", "user@api.example.com", "api.example.com/", "{host}"),
+            *("shop.{tld}", "db.internal", "metadata.google.internal", "nas.local", "api", "", "-a.example.com", 5),
+            *("api.example.com.", "ap i.example.com", "example.com\n"),
+        ],
+    )
+    def test_given_a_host_that_is_not_one_public_name_then_it_is_refused(self, host: Any) -> None:
+        assert list(faults_of(fetch={**FETCH, "host": host})) == ["fetch.host"]
+
+    @pytest.mark.parametrize(
+        ("changes", "setting"),
+        [
+            ({"path": "orders/{id}"}, "path"),
+            ({"path": "//evil.example.com/{id}"}, "path"),
+            ({"path": "/../{id}"}, "path"),
+            ({"path": "/orders/{id"}, "path"),
+            ({"path": "/orders/{id ==}"}, "path"),
+            ({"path": "/orders#{id}"}, "path"),
+            ({"path": "https://evil.example.com/{id}"}, "path"),
+            ({"base": "@evil.example.com/"}, "base"),
+            ({"method": "DELETE"}, "method"),
+            ({"headers": {"Host": "evil.example.com"}}, "headers.Host"),
+            ({"headers": {"X-A": "a\r\nX-B: b"}}, "headers.X-A"),
+            ({"headers": {"X A": "a"}}, "headers.X A"),
+            ({"headers": ["X-A"]}, "headers"),
+            ({"secret": "hush\n"}, "secret"),
+            ({"secret": "секрет"}, "secret"),
+            ({"answers": "everything"}, "answers"),
+            ({"order": "a["}, "order"),
+            ({"answers": "codes", "when": "paid"}, "when"),
+            ({"redirects": True}, "redirects"),
+        ],
+    )
+    def test_given_an_unsafe_part_then_it_is_named_and_no_secret_quoted(
+        self, changes: dict[str, Any], setting: str
+    ) -> None:
+        found = faults_of(fetch={**FETCH, **changes})
+        assert list(found) == [f"fetch.{setting}"]
+        assert "hush" not in "".join(found.values())
+
+    def test_given_a_header_that_needs_a_secret_then_it_is_asked_for(self) -> None:
+        headers = {"Authorization": "Bearer {secret}"}
+        assert list(faults_of(fetch={"host": "api.example.com", "path": "/", "headers": headers})) == ["fetch.secret"]
+
+    @pytest.mark.parametrize(
+        ("platform", "needed"),
+        [
+            ("ecwid", {"secret": "s"}),
+            ("bigcommerce", {"secret": "s", "base": "/stores/abc123"}),
+            ("insales", {"secret": "id:password", "host": "shop.myinsales.ru"}),
+            ("stripe", {"secret": "rk_live"}),
+        ],
+    )
+    def test_given_a_platform_that_is_asked_then_its_preset_fills_in_the_rest(
+        self, platform: str, needed: dict[str, str]
+    ) -> None:
+        source = {"platform": platform, "secrets": ["s"], "loyalty_id": 5, "fetch": needed}
+        document = parse(json.dumps({"shop": source}))
+        assert not document.faults
+        assert "rk_live" not in repr(document)
+
+    @pytest.mark.parametrize("platform", ["ecwid", "bigcommerce"])
+    def test_given_a_platform_that_must_be_asked_then_fetch_is_required(self, platform: str) -> None:
+        assert "only an id" in faults_of(platform=platform)["fetch"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 65])
@@ -120,7 +205,7 @@ def test_given_no_document_at_all_then_that_is_told(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic", "insales"}))
+@pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic", "insales", "ecwid", "bigcommerce"}))
 def test_given_a_preset_then_secrets_and_a_program_complete_it(platform: str) -> None:
     document = parse(json.dumps({"shop": {"platform": platform, "secrets": ["whsec_c2VjcmV0"], "loyalty_id": 1}}))
     assert not document.faults
@@ -264,6 +349,27 @@ class TestReading:
         stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
         assert stage.sources.reread()
         assert stage.sources.find("shop").keys == (b"next",)
+
+    @pytest.mark.parametrize("phase", range(0, 4 * REREAD_SECONDS, 7))
+    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_taken_within_the_time_that_is_told(
+        self, phase: int
+    ) -> None:
+        stage = Stage()
+        stage.sources.find("shop")
+
+        def refused() -> bool:
+            """A quarter of a second passes, and the forger sends again."""
+            stage.clock.seconds += 0.25
+            stage.sources.reread()
+            return stage.sources.find("shop").keys != (b"next",)
+
+        for _ in range(phase):
+            assert refused()
+        stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
+        rotated = stage.clock.seconds
+        while refused():
+            pass
+        assert stage.clock.seconds - rotated <= REREAD_SECONDS
 
     def test_given_nothing_changed_then_reading_anew_tells_that(self) -> None:
         stage = Stage()

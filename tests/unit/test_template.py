@@ -90,7 +90,7 @@ def test_given_the_webhook_route_then_it_has_a_limit_of_its_own() -> None:
         for setting in stage["MethodSettings"]
     }
 
-    assert limits["/~1webhooks~1{source}", "POST"] == "77"
+    assert limits["/~1webhooks~1{source}", "POST"] == limits["/~1webhooks~1{source}", "PUT"] == "77"
     assert limits["/*", "*"] is None
 
 
@@ -129,6 +129,7 @@ def test_given_the_routes_then_only_the_promocodes_want_a_key(parameters: Mappin
         ("post", "/promocodes/export_all"): True,
         ("get", "/promocodes/exports/{export_id}"): True,
         ("post", "/webhooks/{source}"): False,
+        ("put", "/webhooks/{source}"): False,
         ("get", "/webhooks/{source}"): False,
     }
     assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import pytest
 
 from activate.intake import Result
-from activate.redemption import QueueReason, Reason
+from activate.redemption import FetchReason, QueueReason, Reason
 from export_all.manifest import Manifest
 from serverless.telemetry import Metric
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, synthesise
@@ -138,7 +138,11 @@ def test_given_an_alarm_then_the_operators_page_says_what_it_means() -> None:
 def test_given_a_reason_to_wait_then_the_operators_page_says_what_to_do() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
-    assert {reason for reason in (*get_args(Reason), *get_args(QueueReason)) if f"`{reason}`" not in page} == set()
+    assert {
+        reason
+        for reason in (*get_args(Reason), *get_args(QueueReason), *get_args(FetchReason))
+        if f"`{reason}`" not in page
+    } == set()
 
 
 def test_given_no_schedule_and_no_watched_source_then_nothing_is_missed() -> None:

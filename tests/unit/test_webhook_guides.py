@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from activate.intake import Result
 from activate.presets import PRESETS
 from activate.sources import parse
 
@@ -23,6 +24,19 @@ def test_given_a_preset_then_it_has_a_guide_that_the_index_names() -> None:
         assert (GUIDES / f"{platform}.md").exists()
         assert f"({platform}.md)" in index
         assert f"`{platform}`" in index
+
+
+RESULTS = {result.value for result in Result}
+
+
+@pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic"}))
+def test_given_a_preset_then_its_guide_says_which_switches_it_needs_and_what_one_sees_otherwise(platform: str) -> None:
+    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## The switches it needs\n")
+    assert found
+    rows = [line.split("|")[1:-1] for line in rest.splitlines() if line.startswith("| ") and "switch |" not in line]
+    assert len(rows) >= 3
+    seen = {word for row in rows for word in re.findall("`([a-z_]+)`", row[2])}
+    assert len(seen & RESULTS) >= 2
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -52,6 +52,8 @@ class Metric(StrEnum):
     """Seconds since an order's webhook, each time its code is tried; the greatest is how long one has been waiting."""
     INTAKE = "Intake"
     """Webhook deliveries, by `source` and `result`."""
+    NOT_UNDERSTOOD = "NotUnderstood"
+    """Authentic deliveries that make no sense, of sources of which the sandbox has understood none yet."""
     DROPPED_CODES = "DroppedCodes"
     """Values in paid orders that were not queued as codes, by `source` and `reason`."""
     EXPORTS = "Exports"

@@ -1,0 +1,223 @@
+"""`make explain`: what the intake would make of one captured delivery, with nothing running and nothing sent.
+
+It reads by the very code that the function runs. A path that leads nowhere is followed as far as it leads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from activate import bodies
+from activate.bodies import UnreadableBody
+from activate.checks import InvalidSettings
+from activate.intake import Result, is_handshake, result_of
+from activate.orders import Calls, Order, UnreadableOrder
+from activate.paths import Means, Search
+from activate.sources import Document, SourceUnavailable, UnknownSource, parse
+from ops.reach import stops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jmespath.parser import ParsedResult
+
+    from activate.orders import Reading
+    from activate.sources import Source
+
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    ".json": "application/json",
+    ".form": bodies.FORM,
+    ".xml": "application/xml",
+}
+"""What a file's ending says of the body in it."""
+
+SAMPLES: Final = Path(__file__).parents[1] / "events" / "bodies"
+
+_READ: Final = frozenset({Result.ACCEPTED, Result.NOT_PAID, Result.NO_CODES, Result.HANDSHAKE})
+"""What became of a delivery that was read."""
+
+Explanation = dict[str, Any]
+"""`result`, `paid`, `order_id`, `codes`, `reversed`, `fault`: of several orders, the first's at fault, and all in `orders`."""
+
+
+def explanation(document: Document, name: str, body: bytes, media_type: str) -> Explanation:
+    """What the intake would make of an authentic delivery to the source of this name."""
+    try:
+        source = document.find(name)
+    except UnknownSource:
+        known = ", ".join(sorted({*document.sources, *document.faults})) or "none"
+        return _nothing(Result.UNKNOWN_SOURCE, "", f"the document has no source {name!r}; there are {known}")
+    except SourceUnavailable:
+        faults = document.faults[name].faults
+        told = "; ".join(message for _, message in faults)
+        return _nothing(Result.MISCONFIGURED, ", ".join(dict.fromkeys(path for path, _ in faults)), told)
+    if is_handshake(source, body):
+        return _nothing(Result.HANDSHAKE)
+    try:
+        data = bodies.read(body, media_type)
+        readings = source.read(data)
+    except UnreadableBody as error:
+        return _nothing(Result.UNREADABLE, "", f"the body is no {bodies.kind_of(body, media_type)}: {error}")
+    except UnreadableOrder as error:
+        return _nothing(Result.UNREADABLE, *_split(error))
+    orders = source.reader.orders(data, Search())
+    explained = [_order(source, *pair) for pair in zip(orders, readings, strict=True)]
+    if len(explained) == 1:
+        return explained[0]
+    first = next((one for one in explained if not _is_read(one)), explained[0])
+    return {**first, "orders": explained}
+
+
+def _nothing(result: Result, setting: str = "", message: str = "") -> Explanation:
+    fault = {"setting": setting, "message": message, "stops": []} if message else None
+    return {"result": result, "paid": None, "order_id": None, "codes": [], "reversed": False, "fault": fault}
+
+
+def _order(source: Source, body: Any, reading: Reading) -> Explanation:
+    explained = _nothing(result_of(reading))
+    reader, fetch, search = source.reader, source.fetch, Search()
+    try:
+        value, means = fetch.means(reader, body, search) if fetch else reader.means(body, search)
+        explained["paid"] = {"value": value, "means": means}
+        in_webhook = means is Means.PAID and (fetch is None or fetch.answers == "codes")
+        explained["order_id"] = reader.id_of(body, search) if in_webhook else None
+    except UnreadableOrder:
+        pass  # the reading says so, or it is an order without codes, which needs no id
+    if fetch and isinstance(reading, Calls):
+        explained["fetch"] = [f"{fetch.method} https://{fetch.host}{path}" for path in reading.paths]
+    if isinstance(reading, Order):
+        explained["codes"] = [
+            *(_code(code, loyalty_id, None) for code, loyalty_id in reading.codes),
+            *(_code(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign),
+            *(
+                _code(code, None, "unusable: it is no text, too long, or holds a control or invisible character")
+                for code in reading.unusable
+            ),
+        ]
+    explained["fault"] = _fault(source, body, reading, explained)
+    return explained
+
+
+def _code(code: object, loyalty_id: int | None, dropped: str | None) -> dict[str, Any]:
+    return {"code": code, "loyalty_id": loyalty_id, "dropped": dropped}
+
+
+def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
+    """The setting at fault, or that may be, and where its paths stop."""
+    match reading:
+        case UnreadableOrder():
+            setting, message = _split(reading)
+        case Means.UNRECOGNISED:
+            setting, message = _asks(source, explained["paid"]), "it finds nothing in the body"
+        case Order() if not explained["codes"]:
+            setting, message = (
+                "codes",
+                "it finds no code; a paid order without one is right, a path that leads nowhere is not",
+            )
+        case _:
+            return None
+    try:
+        found = tuple(stop for path in _paths(source, setting) for stop in stops(path, body))
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        found = ()
+    if found:
+        message = f"{message}: {'; '.join(stop.told() for stop in found)}"
+    return {"setting": setting, "message": message, "stops": [asdict(stop) for stop in found]}
+
+
+def _asks(source: Source, paid: Mapping[str, Any] | None) -> str:
+    """The setting by which a webhook's body is not recognised."""
+    if source.fetch and paid and paid["means"] is Means.PAID:
+        return "fetch.path"
+    return "paid" if source.fetch is None or source.fetch.answers == "codes" else "fetch.when"
+
+
+def _paths(source: Source, setting: str) -> Sequence[ParsedResult]:
+    """The expressions of a setting."""
+    if source.fetch and setting == "fetch.path":
+        return source.fetch.placeholders()
+    if source.fetch and setting == "fetch.when":
+        return [source.fetch.when] if source.fetch.when else []
+    return [getattr(source.reader, setting)] if setting else []
+
+
+def _split(error: UnreadableOrder) -> tuple[str, str]:
+    """The setting that an error names, and the rest of it."""
+    setting, _, message = str(error).partition(": ")
+    return (setting, message) if message else ("", setting)
+
+
+def _is_read(explained: Explanation) -> bool:
+    return explained["result"] in _READ
+
+
+def _samples(document: Document, platforms: Mapping[str, str]) -> bool:
+    """Explain every source by the sample bodies of its platform, a line each; whether each was read by one of them."""
+    good = True
+    for name, platform in platforms.items():
+        files = [] if platform == "generic" else sorted(SAMPLES.glob(f"{platform}*"))
+        explained = [(file, explanation(document, name, file.read_bytes(), MEDIA_TYPES[file.suffix])) for file in files]
+        for file, one in explained:
+            codes = ", ".join(f"{code['code']} ({code['dropped'] or code['loyalty_id']})" for code in one["codes"])
+            click.echo(f"{name}: {file.name}: {one['result']}{f': {codes}' if codes else ''}{_told(one)}")
+        if not files:
+            click.echo(f"{name}: there is no sample of {platform}: explain a delivery that you captured")
+        good &= not files or any(_is_read(one) for _, one in explained)
+    return good
+
+
+def _told(explained: Explanation) -> str:
+    fault = explained["fault"]
+    return f": {fault['setting']}: {fault['message']}" if fault else ""
+
+
+@click.command()
+@click.argument("sources", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--source", help="The source that the delivery is for.")
+@click.option(
+    "--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The body, as it was captured."
+)
+@click.option(
+    "--type",
+    "media_type",
+    help="The body's content type, where the file's ending (.json, .form, .xml) does not say it.",
+)
+@click.option("--samples", is_flag=True, help="Instead: every source, by the sample bodies of its platform.")
+@click.pass_context
+def explain(
+    context: click.Context, sources: Path, source: str | None, file: Path | None, media_type: str | None, samples: bool
+) -> None:
+    """Say what the intake would make of one captured delivery, with nothing sent.
+
+    SOURCES is the document of webhook sources. Exits 1 when the delivery is not read.
+    """
+    try:
+        text = sources.read_text()
+        document = parse(text)
+    except (InvalidSettings, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{sources}: {error}") from error
+    if samples:
+        settings = json.loads(text)
+        context.exit(not _samples(document, {name: settings[name]["platform"] for name in document.sources}))
+    if not source or not file:
+        raise click.UsageError(
+            "name the source and the file of the delivery: make explain SOURCES=... SOURCE=... FILE=..."
+        )
+    media_type = media_type or MEDIA_TYPES.get(file.suffix)
+    if not media_type:
+        raise click.UsageError(
+            f"{file.name} does not say by its ending what it is: name its content type, such as TYPE=application/json"
+        )
+    explained = explanation(document, source, file.read_bytes(), media_type.partition(";")[0].strip().lower())
+    # A half of a surrogate pair, which JSON can carry and UTF-8 cannot, is written as JSON escapes it.
+    click.echo(json.dumps(explained, ensure_ascii=False, indent=2).encode(errors="backslashreplace"))
+    for one in explained.get("orders", [explained]):
+        if not _is_read(one):
+            click.echo(f"{one['result']}{_told(one)}", err=True)
+    context.exit(not all(map(_is_read, explained.get("orders", [explained]))))
