@@ -7,13 +7,14 @@ another code of the program, a control code. Whatever cannot be placed has no ou
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from activate.ledger import CLOCKS_APART, MAX_TRIES, Entry, Ledger, State, Try
+from activate.ledger import CLOCKS_APART, MAX_TRIES, Entry, Ledger, State, Try, disowned
 from activate.redemption import Outcome, Reason, Redemption, Result, TryAgain
 from altcraft.errors import (
     AltcraftError,
@@ -23,6 +24,7 @@ from altcraft.errors import (
     Refused,
     TokenRefused,
     Unreachable,
+    is_lost,
 )
 from altcraft.token import UnusableToken
 from serverless.secrets import SecretError
@@ -35,7 +37,7 @@ LARGEST_SKEW: Final = timedelta(hours=26)
 
 
 SMALLEST_SKEW: Final = timedelta(minutes=15)
-"""Wrong zones and clocks are off by more, as a rule. A time that lies between a try and now, closer together, is no chance."""
+"""Wrong zones and clocks are off by more, as a rule: a time that follows a try more closely is no chance."""
 
 
 class PromoCodes(Protocol):
@@ -111,10 +113,8 @@ class _Run:
         if result.outcome is Outcome.ACTIVATED:
             self.ledger.redeem(self.claim, self._tries)
             return result
-        tries = self._tries
-        if result.outcome is Outcome.ALREADY_ACTIVATED:
-            # What is activated by somebody else cannot be activated by a late request of this order any more.
-            tries = tuple(one for one in tries if one.order_id != self.redemption.order_id)
+        already = result.outcome is Outcome.ALREADY_ACTIVATED
+        tries = disowned(self._tries, self.redemption.order_id) if already else self._tries
         self.ledger.release(self.claim, result.outcome, tries, exists=self.exists)
         return result
 
@@ -162,7 +162,7 @@ class _Run:
             return Result(Outcome.ACTIVATED)
         if result := self._named(self._look(), failure.refusal):
             return result
-        if self._since:
+        if self.claim.tried_since or is_lost(failure):
             raise _no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
         raise _no_outcome("altcraft_failing" if isinstance(failure, NotUnderstood) else "refused", failure)
 
@@ -191,20 +191,35 @@ class _Run:
         try:
             return self._get(self.redemption.code)
         except Refused as refusal:
-            self._ask_for_a_control(refusal)
-        # Altcraft may have recovered between the two answers.
-        try:
-            return self._get(self.redemption.code)
-        except Refused:
-            return None
+            self._place(refusal)
+            # Altcraft may have recovered since.
+            return self._get_or(refusal, self.redemption.code)
 
-    def _ask_for_a_control(self, refusal: Refused) -> None:
+    def _place(self, refusal: Refused) -> None:
+        """Make sure that a refusal is how Altcraft says "no such code": it knows a control code, and not one that cannot exist.
+
+        Raises:
+            _Unplaced: it may be anything.
+        """
         controls = self.ledger.controls(self.redemption)
-        for control in controls:
-            with suppress(Refused):
-                self._get(control.code)
-                return
-        raise _Unplaced(refusal, "altcraft_failing" if controls else "unconfirmed")
+        if not controls:
+            raise _Unplaced(refusal, "unconfirmed")
+        known = any(self._get_or(refusal, control.code) for control in controls)
+        if not known or self._get_or(refusal, uuid.uuid4().hex):
+            raise _Unplaced(refusal, "altcraft_failing")
+
+    def _get_or(self, refusal: Refused, code: str) -> CodeState | None:
+        """Ask about a code; None where it is refused by the same error.
+
+        Raises:
+            _Unplaced: it is refused by another one, so that neither can be placed.
+        """
+        try:
+            return self._get(code)
+        except Refused as other:
+            if other.error != refusal.error:
+                raise _Unplaced(refusal, "altcraft_failing") from other
+        return None
 
     def _named(self, state: CodeState | None, refusal: ErrorReply | None) -> Result | None:
         """The outcome that is true of a code in this state; None where it could be activated."""
@@ -235,35 +250,53 @@ class _Run:
             return None
         zoned = activated.tzinfo is not None
         activated = activated if zoned else activated.replace(tzinfo=UTC)
-        if activated < since - LARGEST_SKEW:
+        if activated + LARGEST_SKEW < since:
             return False
         now = self.now()
-        if zoned and since - CLOCKS_APART <= activated <= now + CLOCKS_APART and now - since <= SMALLEST_SKEW:
-            return True
+        if zoned and since <= activated + CLOCKS_APART and activated <= now + CLOCKS_APART:
+            just_now = self.may_be_applied and self.claim.claimed_at <= activated + CLOCKS_APART
+            if just_now or activated - since <= SMALLEST_SKEW:
+                return True
         # It was somebody else, or Altcraft's clock is not ours.
         skew = self._skew(zoned=zoned)
-        return None if skew is None else activated - skew >= since - CLOCKS_APART
+        if skew is None:
+            return None
+        if since <= activated - skew + CLOCKS_APART:
+            return True
+        return None if since <= activated - skew + _coarseness(activated) else False
 
     def _skew(self, *, zoned: bool) -> timedelta | None:
-        """The clock of Altcraft's times minus ours, by a code of which the ledger knows when it was activated."""
+        """The clock of Altcraft's times minus ours, by codes of which the ledger knows when they were activated.
+
+        One is not enough: where Altcraft activates what is activated, its time may be of long before.
+        """
+        skews = []
         for control in self.ledger.controls(self.redemption):
             if control.activated_at is None:
                 continue
             with suppress(Refused):
                 stamp = self._get(control.code).activated_at()
-                if stamp is not None and (stamp.tzinfo is not None) is zoned:
-                    return (stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at
-        return None
+                if stamp is not None and (stamp.tzinfo is not None) is zoned and not _coarseness(stamp):
+                    skews.append((stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at)
+        agreed = len(skews) > 1 and max(skews) - min(skews) <= 2 * CLOCKS_APART
+        return max(skews) if agreed else None
 
     def _get(self, code: str) -> CodeState:
         """Ask `get`. A `Refused` that it raises is plain: Altcraft understood, and does not know the code or does not say."""
         return self.promo_codes.get(code, self.redemption.loyalty_id)
 
 
+def _coarseness(stamp: datetime) -> timedelta:
+    """What a time may have been rounded by, as far as it shows."""
+    if stamp.second or stamp.microsecond:
+        return timedelta()
+    return timedelta(minutes=1) if stamp.hour or stamp.minute else timedelta(days=1)
+
+
 def _no_outcome(reason: Reason, error: AltcraftError, detail: str = "") -> TryAgain:
     return TryAgain(
         reason,
         f"{detail}: {error}" if detail else str(error),
-        altcraft_down=error.retryable,
+        altcraft_down=error.retryable and reason != "unconfirmed",
         refusal=error.refusal,
     )

@@ -53,6 +53,15 @@ class Try(msgspec.Struct, frozen=True, omit_defaults=True):
     order_id: str | None = None
 
 
+def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
+    """The tries, once an order is certain that its own did not activate the code: it will claim no activation by them.
+
+    That there was a try still counts: the next run looks at the code before it asks for an activation.
+    """
+    others = tuple(one for one in tries if one.order_id not in (order_id, None))
+    return (*others, Try(min(one.since for one in tries))) if len(others) < len(tries) else others
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One item of the table, attribute by attribute. Moments are ISO 8601 in UTC, by Lambda's clock."""
 

@@ -123,7 +123,10 @@ class Worker:
             return
         try:
             order = json.loads(message.body)
-            redemption = Redemption.from_fields({name: order.get(name) for name in ("code", "loyalty_id", "order_id")})
+            # A message that is delivered again is the same request: without an order, its own id stands for one.
+            order_id = order.get("order_id") or f"message/{message.message_id}"
+            fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
+            redemption = Redemption.from_fields(fields)
         except (ValueError, AttributeError, RecursionError) as error:
             detail = str(error) if isinstance(error, InvalidField) else "the message is not one of ours"
             self._give_up(message, "unreadable", detail)
@@ -144,7 +147,8 @@ class Worker:
             _want_time(until)
             return work()
         except TryAgain as failure:
-            if age < PATIENCE_SECONDS:
+            # One that was not even asked for now is not given up for that.
+            if age < PATIENCE_SECONDS or failure.reason in {"out_of_time", "altcraft_down", "in_progress"}:
                 self._put_back(message, age, failure)
                 raise
             self._give_up(message, failure.reason, str(failure))

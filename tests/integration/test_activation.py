@@ -115,7 +115,7 @@ def test_only_activated_is_remembered(till: Till, emulator: Emulator) -> None:
 
 def test_an_unknown_code_is_not_confirmed_before_another_code_is_known(till: Till, emulator: Emulator) -> None:
     failure = no_outcome(till, "unknown")
-    assert (failure.reason, failure.altcraft_down) == ("unconfirmed", True)
+    assert (failure.reason, failure.altcraft_down) == ("unconfirmed", False)
     assert failure.refusal is not None
     till.activate("control")
     assert till.activate("unknown").outcome is Outcome.NOT_FOUND
@@ -163,10 +163,22 @@ def test_altcraft_that_recovers_between_a_refusal_and_the_control_is_asked_again
     till: Till, emulator: Emulator
 ) -> None:
     till.activate("control")
+    emulator.settings = Settings(no_code=Refusal(9, "?"))
     emulator.faults.set(
         [Refuse(endpoints=ACTIVATE, error=9, error_text="?"), Refuse(endpoints=GET, error=9, error_text="?")]
     )
     assert no_outcome(till).reason == "refused"
+    assert till.activate("good").outcome is Outcome.ACTIVATED
+
+
+@pytest.mark.parametrize("refused", [{"good"}, {"good", "control"}])
+def test_a_refusal_by_another_error_than_that_of_a_code_that_cannot_exist_is_none(
+    till: Till, emulator: Emulator, refused: set[str]
+) -> None:
+    till.activate("control")
+    calls = 2 if refused == {"good"} else 3
+    emulator.faults.set([Refuse(error=9, error_text="?", calls=calls)])
+    assert no_outcome(till).reason == "altcraft_failing"
     assert till.activate("good").outcome is Outcome.ACTIVATED
 
 
@@ -262,7 +274,7 @@ def test_so_many_unsettled_orders_of_one_code_are_remembered_and_more_wait(
 # --- the time of an activation ----------------------------------------------------------------------------------------
 
 HOUR = timedelta(hours=1)
-LONG_AGO = datetime(2024, 4, 1, tzinfo=UTC)
+LONG_AGO = datetime(2024, 4, 1, 10, 20, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -319,11 +331,13 @@ def test_a_clock_that_is_not_ours_settles_nothing_until_it_is_read_by_a_code_of_
     clocks.append(clock - timedelta(minutes=20))
     skewed.programs.add(5, "good", attached=True, activated=used_by_another)
     clocks.append(clock)
-    skewed.programs.add(5, "control", attached=True)
+    skewed.programs.add(5, "control", "second", attached=True)
     skewed.faults.set([Drop(endpoints=ACTIVATE, applied=not used_by_another)])
     assert no_outcome(till).reason == "unsettled"
 
     till.activate("control", "1002")
+    assert no_outcome(till).reason == "unsettled"
+    till.activate("second", "1003")
 
     outcome = Outcome.ALREADY_ACTIVATED if used_by_another else Outcome.ACTIVATED
     assert till.activate("good").outcome is outcome

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from altcraft.client import Client, Timeouts
-from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable
+from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable, is_lost
 from altcraft.token import REREAD_SECONDS, Token, UnusableToken
 from altcraft.wire import Wire
 from local.emulator import Emulator
@@ -200,16 +200,32 @@ def test_a_sick_altcraft_is_unreachable_whatever_its_envelope_says(
     assert failed.value.may_be_applied
 
 
-@pytest.mark.parametrize(
-    ("error", "may_be_applied"), [(402, False), (429, False), (440, False), (500, True), (599, True)]
-)
+@pytest.mark.parametrize(("error", "lost"), [(402, False), (429, False), (440, False), (500, True), (599, True)])
 def test_an_error_that_says_nothing_of_the_code_is_not_understood(
-    emulator: Emulator, client: Client, error: int, may_be_applied: bool
+    emulator: Emulator, client: Client, error: int, lost: bool
 ) -> None:
     emulator.faults.set([Refuse(error=error, error_text="?")])
     with pytest.raises(NotUnderstood) as failed:
         client.activate("attached", 5)
-    assert (failed.value.retryable, failed.value.may_be_applied) == (True, may_be_applied)
+    assert (failed.value.retryable, failed.value.may_be_applied, is_lost(failed.value)) == (True, True, lost)
+
+
+@pytest.mark.parametrize("location", ["http://[bad", "http://x/\xff"])
+def test_a_redirect_to_nowhere_is_incoherent(emulator: Emulator, client: Client, location: str) -> None:
+    emulator.faults.set([Page(status=302, headers={"Location": location})])
+    with pytest.raises(IncoherentReply):
+        client.activate("attached", 5)
+
+
+def test_a_sick_altcraft_that_says_when_to_come_back_keeps_its_words(emulator: Emulator, client: Client) -> None:
+    body = '{"data": null, "error": 901, "error_text": "slow down"}'
+    emulator.faults.set(
+        [Page(status=503, content_type="application/json", body=body, headers={"Retry-After": "0"}, calls=None)]
+    )
+    with pytest.raises(Unreachable) as failed:
+        client.activate("attached", 5)
+    assert failed.value.refusal is not None
+    assert failed.value.refusal.error_text == "slow down"
 
 
 def test_an_error_may_come_in_the_other_format(emulator: Emulator, client: Client) -> None:

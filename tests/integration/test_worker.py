@@ -30,6 +30,8 @@ class Bench:
     queue_url: str
     dead_letter_queue_url: str
     until: datetime
+    dynamodb: Any
+    table: str
 
     def send(self, *orders: object) -> None:
         for order in orders:
@@ -61,12 +63,18 @@ class Bench:
             ]
         }
 
-    def work(self, event: dict[str, Any]) -> list[str]:
+    def work(self, event: dict[str, Any]) -> list[str | None]:
         """The orders whose messages come back."""
         failed = {
             failure["itemIdentifier"] for failure in self.worker.work(event, CONTEXT, self.until)["batchItemFailures"]
         }
         return [json.loads(record["body"])["order_id"] for record in event["Records"] if record["messageId"] in failed]
+
+    def item(self, code: str) -> dict[str, Any]:
+        """What the ledger says of a code."""
+        key = {"loyalty_id": {"N": "5"}, "code": {"S": code}}
+        item: dict[str, Any] = self.dynamodb.get_item(TableName=self.table, Key=key)["Item"]
+        return item
 
     def dead_letters(self) -> list[dict[str, Any]]:
         received: list[dict[str, Any]] = self.sqs.receive_message(
@@ -94,7 +102,7 @@ def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
     )
     worker = Worker(make_till(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
     emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
-    return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline())
+    return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline(), aws.client("dynamodb"), table)
 
 
 def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulator) -> None:
@@ -191,6 +199,25 @@ def test_a_message_is_not_begun_without_the_time_for_it(bench: Bench, emulator: 
     hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive()) == ["shop/1001"]
     assert emulator.journal.calls["activate"] == 0
+
+
+def test_a_message_is_not_given_up_before_it_is_asked_for_again(bench: Bench, emulator: Emulator) -> None:
+    bench.send(order("c1"))
+    hurried = replace(bench, until=deadline(10))
+    assert hurried.work(hurried.receive(first_received_ms_ago=2 * DAY_MS)) == ["shop/1001"]
+    assert bench.dead_letters() == []
+
+
+def test_a_message_without_an_order_is_the_same_request_when_it_comes_again(bench: Bench, emulator: Emulator) -> None:
+    emulator.faults.set([Drop(endpoints=frozenset({"activate"}), applied=True), Page(endpoints=frozenset({"get"}))])
+    bench.send(order("c1") | {"order_id": None})
+    event = bench.receive()
+    assert bench.work(event) == [None]
+    assert bench.work(event) == []
+    assert bench.work(event) == []
+    item = bench.item("c1")
+    assert item["state"]["S"] == "redeemed"
+    assert item["order_id"]["S"] == f"message/{event['Records'][0]['messageId']}"
 
 
 def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Bench, emulator: Emulator) -> None:

@@ -14,7 +14,7 @@ from altcraft.codes import CodeState
 from altcraft.errors import Refused, TokenRefused, error_reply
 
 PROGRAM = 5
-BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(2026, 1, 1, 9, 17, 23, 400_000, UTC)
 
 Times = Literal["zoned", "no_zone", "empty"]
 

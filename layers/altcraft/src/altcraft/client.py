@@ -40,7 +40,15 @@ _IDLE_LIMIT_SECONDS: Final = 50
 
 # Only a connection that was never made is tried again here: after that, a lost reply may hide an applied activation.
 _RETRY: Final = Retry(
-    total=2, connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.2, allowed_methods=None
+    total=2,
+    connect=2,
+    read=0,
+    redirect=0,
+    status=0,
+    other=0,
+    backoff_factor=0.2,
+    allowed_methods=None,
+    respect_retry_after_header=False,  # with it, the reply that has the header is lost
 )
 
 
@@ -232,7 +240,8 @@ def raise_for_error(error: int, error_text: object, status: int, token: str) -> 
 
 @contextmanager
 def _as_unreachable(name: str) -> Iterator[None]:
-    """Tell failures of the transport as Unreachable. Only the kind is told: their texts quote addresses and bodies."""
+    """Raise failures of the transport as Unreachable, and broken headers as IncoherentReply. Only the kind is named: the
+    texts of the originals quote addresses and bodies."""
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
@@ -241,6 +250,8 @@ def _as_unreachable(name: str) -> Iterator[None]:
         raise Unreachable(
             f"Altcraft did not answer {name} ({type(error).__name__}{hint})", sent=not never_sent
         ) from error
+    except ValueError as error:  # requests reads a redirect's address even where it is not followed
+        raise IncoherentReply(f"Altcraft's reply to {name} has a header that cannot be read") from error
 
 
 def _never_connected(error: Exception) -> bool:

@@ -11,8 +11,8 @@ import msgspec
 Moment = str | int | float
 """A time as Altcraft gives it: RFC 3339 is documented, `""` where it is unset; other ways are read where they are plain."""
 
-_FIRST_YEAR: Final = 2000
-"""An earlier time is a zero that some language writes as a date."""
+_YEARS: Final = range(2000, 2200)
+"""Other times are the zero or the end that some language writes as a date."""
 
 _MILLISECONDS: Final = 1e11
 """Epoch seconds reach this in the year 5138: a greater number counts milliseconds."""
@@ -69,4 +69,4 @@ def _moment(value: Moment) -> datetime | None:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError:
             return None
-    return moment if moment.year >= _FIRST_YEAR else None
+    return moment if moment.year in _YEARS else None

@@ -56,9 +56,7 @@ class TokenRefused(ErrorReply):
 class NotUnderstood(ErrorReply):
     """Altcraft is overloaded or out of order, or its error has nothing to do with the request, as a tariff's limit has."""
 
-    def __init__(self, error: int, error_text: str) -> None:
-        super().__init__(error, error_text)
-        self.may_be_applied = is_failure(error)
+    may_be_applied = True
 
 
 class Unreachable(AltcraftError):
@@ -79,9 +77,9 @@ class IncoherentReply(AltcraftError):
     may_be_applied = True
 
 
-def is_failure(error: int) -> bool:
-    """Whether an `error` is in the range that, as HTTP's, speaks of a failure of the server's own."""
-    return 500 <= error <= 599
+def is_lost(error: AltcraftError) -> bool:
+    """Whether an error stands where a reply should: no answer at all, or a failure of the server's own, 500 to 599."""
+    return error.may_be_applied and not (isinstance(error, ErrorReply) and not 500 <= error.error <= 599)
 
 
 def error_reply(error: int, error_text: str) -> ErrorReply:
@@ -92,4 +90,4 @@ def error_reply(error: int, error_text: str) -> ErrorReply:
     """
     if error in (401, 403):
         return TokenRefused(error, error_text)
-    return (NotUnderstood if error in (402, 429, 440) or is_failure(error) else Refused)(error, error_text)
+    return (NotUnderstood if error in (402, 429, 440) or 500 <= error <= 599 else Refused)(error, error_text)
