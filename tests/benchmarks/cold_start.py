@@ -126,6 +126,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "x",
     "AWS_SECRET_ACCESS_KEY": "x",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONWARNINGS": "ignore",  # what others than we import requests with, the layer does not have
     "ALTCRAFT_URL": "https://example.altcraft.com",
     **dict.fromkeys(("ALTCRAFT_SECRET_ID", "SOURCES_SECRET_ID", "REDEMPTIONS_TABLE", "EXPORT_BUCKET"), "x"),
     **dict.fromkeys(("ACTIVATION_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"), "https://sqs.eu-central-1.amazonaws.com/1/x"),
