@@ -101,6 +101,8 @@ class _Run:
     """Altcraft has answered error 0 for the code."""
     may_be_applied: bool = False
     """This run's own request may have activated the code, and no reply says so."""
+    is_lost: bool = False
+    """There was no reply to it, or a failure of Altcraft's own in its place."""
 
     def end(self) -> Result:
         """Find out how it ends, and note that in the ledger before anybody learns of it."""
@@ -127,6 +129,10 @@ class _Run:
         """When this order's first try began that may have been applied; None where none may have been."""
         return self.claim.tried_since or (self.claim.claimed_at if self.may_be_applied else None)
 
+    @property
+    def _is_unsettled(self) -> bool:
+        return self.is_lost or self.claim.tried_since is not None
+
     def _outcome(self) -> Result:
         try:
             try:
@@ -140,7 +146,7 @@ class _Run:
             raise _no_outcome("token_refused", error) from error
         except NotUnderstood as error:
             reason: Reason = error.reason if isinstance(error, _Unplaced) else "altcraft_failing"
-            raise _no_outcome("unsettled" if self._since else reason, error) from error
+            raise _no_outcome("unsettled" if self._is_unsettled else reason, error) from error
         except AltcraftError as error:
             reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
             raise _no_outcome(reason, error) from error
@@ -162,7 +168,7 @@ class _Run:
             return Result(Outcome.ACTIVATED)
         if result := self._named(self._look(), failure.refusal):
             return result
-        if self.claim.tried_since or is_lost(failure):
+        if self._is_unsettled:
             raise _no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
         raise _no_outcome("altcraft_failing" if isinstance(failure, NotUnderstood) else "refused", failure)
 
@@ -176,6 +182,7 @@ class _Run:
             self.promo_codes.activate(self.redemption.code, self.redemption.loyalty_id)
         except AltcraftError as error:
             self.may_be_applied |= error.may_be_applied
+            self.is_lost |= is_lost(error)
             if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
                 raise
             return error

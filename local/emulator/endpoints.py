@@ -80,6 +80,10 @@ def stamp(moment: datetime, times: Times = "utc") -> str | int:
             return moment.astimezone(timezone(timedelta(hours=3))).strftime("%Y-%m-%d %H:%M:%S")
         case "epoch":
             return int(moment.timestamp())
+        case "minute":
+            return moment.strftime("%Y-%m-%dT%H:%M:00Z")
+        case "day":
+            return moment.strftime("%Y-%m-%d")
         case "empty":
             return ""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ import msgspec
 
 Wire = Literal["json", "xml"]
 
-Times = Literal["utc", "offset", "fractions", "no_zone", "epoch", "empty"]
+Times = Literal["utc", "offset", "fractions", "no_zone", "epoch", "minute", "day", "empty"]
 """How `get` writes a time: RFC 3339 in UTC, as documented; or in ways that are not."""
 
 

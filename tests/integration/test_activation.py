@@ -285,7 +285,12 @@ def clocks() -> list[timedelta]:
 
 @pytest.fixture
 def skewed(clocks: list[timedelta]) -> Iterator[Emulator]:
-    with Emulator(clock=lambda: datetime.now(UTC) + clocks[-1]) as emulator:
+    def clock() -> datetime:
+        moment = datetime.now(UTC) + clocks[-1]
+        # A whole minute may have been rounded, and so is no time to read a clock by.
+        return moment.replace(second=moment.second or 1)
+
+    with Emulator(clock=clock) as emulator:
         yield emulator
 
 
@@ -341,6 +346,18 @@ def test_a_clock_that_is_not_ours_settles_nothing_until_it_is_read_by_a_code_of_
 
     outcome = Outcome.ALREADY_ACTIVATED if used_by_another else Outcome.ACTIVATED
     assert till.activate("good").outcome is outcome
+
+
+@pytest.mark.parametrize("times", ["minute", "day"])
+def test_a_rounded_time_never_takes_a_code_from_its_order(till: Till, emulator: Emulator, times: Any) -> None:
+    emulator.settings = Settings(times=times)
+    for order_id, code in enumerate(("control", "second")):
+        till.activate(code, str(order_id))
+    emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True)])
+    try:
+        assert till.activate("good").outcome is Outcome.ACTIVATED  # the minute or the day has just begun
+    except TryAgain as failure:
+        assert failure.reason == "unsettled"
 
 
 @pytest.mark.parametrize("activated", [True, False])

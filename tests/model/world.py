@@ -110,6 +110,8 @@ class World:
         if moment is None or self.times == "empty":
             return ""
         stamp = (moment + self.skew).replace(microsecond=0)
+        # A whole minute may have been rounded, and so is no time to read a clock by.
+        stamp = stamp.replace(second=stamp.second or 1)
         return stamp.isoformat() if self.times == "zoned" else stamp.replace(tzinfo=None).isoformat()
 
 
