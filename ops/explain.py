@@ -174,7 +174,7 @@ def _samples(document: Document, platforms: Mapping[str, str]) -> bool:
 
 def _told(explained: Explanation) -> str:
     fault = explained["fault"]
-    return f": {fault['setting']}: {fault['message']}" if fault else ""
+    return "".join(f": {fault[part]}" for part in ("setting", "message") if fault[part]) if fault else ""
 
 
 @click.command()
