@@ -9,6 +9,7 @@ import pytest
 
 from local.emulator import Emulator
 from local.stack import Stack
+from local.waiting import wait_until
 from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 
@@ -51,4 +52,13 @@ def test_a_sample_event_runs(stack: Stack, altcraft: Emulator, file: str) -> Non
     fill(altcraft)
     if file in PRECEDING:
         invoke(stack, PRECEDING[file])
-    check(file, invoke(stack, file))
+    answer = invoke(stack, file)
+    if answer.get("batchItemFailures"):
+        # Messages that other tests left may have opened the sandbox's circuit breaker: SQS would come again, too.
+        answer = wait_until(lambda: _taken(invoke(stack, file)), seconds=60)
+    check(file, answer)
+
+
+def _taken(answer: Any) -> Any:
+    """The answer, unless it names messages that are to come back."""
+    return None if answer["batchItemFailures"] else answer
