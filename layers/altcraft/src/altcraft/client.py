@@ -64,6 +64,14 @@ class Timeouts:
     total: float = 10.0
 
 
+class _Session(requests.Session):
+    """A session that looks at no redirect: requests reads a redirect's address even where it is not to follow it, and loses the
+    connection where that address is nonsense."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class Client:
     """Altcraft's promo codes, for one account. Not for use by several threads at once.
 
@@ -79,7 +87,7 @@ class Client:
         self._wire = wire
         self._timeouts = timeouts
         self._last_used = time.monotonic()
-        self._session = requests.Session()
+        self._session = _Session()
         # Without this, each call reads the environment and .netrc, and REQUESTS_CA_BUNDLE overrides the session.
         self._session.trust_env = False
         self._session.mount(self._endpoint, HTTPAdapter(max_retries=_RETRY))
@@ -240,8 +248,7 @@ def raise_for_error(error: int, error_text: object, status: int, token: str) -> 
 
 @contextmanager
 def _as_unreachable(name: str) -> Iterator[None]:
-    """Raise failures of the transport as Unreachable, and broken headers as IncoherentReply. Only the kind is named: the
-    texts of the originals quote addresses and bodies."""
+    """Raise failures of the transport as Unreachable. Only the kind is named: their texts quote addresses and bodies."""
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
@@ -250,8 +257,6 @@ def _as_unreachable(name: str) -> Iterator[None]:
         raise Unreachable(
             f"Altcraft did not answer {name} ({type(error).__name__}{hint})", sent=not never_sent
         ) from error
-    except ValueError as error:  # requests reads a redirect's address even where it is not followed
-        raise IncoherentReply(f"Altcraft's reply to {name} has a header that cannot be read") from error
 
 
 def _never_connected(error: Exception) -> bool:
