@@ -3,7 +3,6 @@
 import json
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,22 +140,6 @@ Racer = Callable[[str, str], Any]
 
 
 @pytest.fixture
-def program_codes(aws: Aws) -> str:
-    """A table keyed as a program's codes are: by a number, and within it by a text."""
-    name = f"codes-{uuid.uuid4()}"
-    aws.client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "loyalty_id", "KeyType": "HASH"}, {"AttributeName": "code", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "loyalty_id", "AttributeType": "N"},
-            {"AttributeName": "code", "AttributeType": "S"},
-        ],
-    )
-    return name
-
-
-@pytest.fixture
 def dynamodb(aws: Aws) -> Any:
     return aws.client("dynamodb", max_pool_connections=RACERS + 1, retries={"total_max_attempts": 1})
 
@@ -209,71 +192,71 @@ def race(racer: Racer) -> Iterator[tuple[str, list[Any]]]:
 
 
 def test_given_many_who_put_one_item_if_it_is_not_there_then_one_wins_and_the_others_see_all_of_it(
-    dynamodb: Any, program_codes: str
+    dynamodb: Any, table: str
 ) -> None:
     def put(code: str, name: str) -> tuple[str, Item | None]:
         # A long item keeps moto busy between the condition and the write.
         long = item(code, name) | {"long": {"L": [{"S": "x"}] * 500}}
         condition = "attribute_not_exists(code)"
-        return name, refused(dynamodb.put_item, TableName=program_codes, Item=long, ConditionExpression=condition)
+        return name, refused(dynamodb.put_item, TableName=table, Item=long, ConditionExpression=condition)
 
     for code, ends in race(put):
         (winner,) = [name for name, seen in ends if seen is None]
         assert [text_of(seen) for _, seen in ends if seen is not None] == [winner] * (RACERS - 1)
-        assert text_of(dynamodb.get_item(TableName=program_codes, Key=key(code))["Item"]) == winner
+        assert text_of(dynamodb.get_item(TableName=table, Key=key(code))["Item"]) == winner
 
 
 def test_given_many_who_compare_and_set_one_item_then_one_wins_and_the_others_see_all_of_it(
-    dynamodb: Any, program_codes: str
+    dynamodb: Any, table: str
 ) -> None:
     def compare_and_set(code: str, name: str) -> tuple[str, Item | None]:
         update = writing(name)
         update["ExpressionAttributeValues"][":free"] = {"S": "free"}
         condition = {"Key": key(code), "ConditionExpression": f"{FIELDS[0]} = :free"}
-        return name, refused(dynamodb.update_item, TableName=program_codes, **condition, **update)
+        return name, refused(dynamodb.update_item, TableName=table, **condition, **update)
 
     for number in range(ROUNDS):
-        dynamodb.put_item(TableName=program_codes, Item=item(f"round-{number}", "free"))
+        dynamodb.put_item(TableName=table, Item=item(f"round-{number}", "free"))
     for code, ends in race(compare_and_set):
         (winner,) = [name for name, seen in ends if seen is None]
         assert [text_of(seen) for _, seen in ends if seen is not None] == [winner] * (RACERS - 1)
-        assert text_of(dynamodb.get_item(TableName=program_codes, Key=key(code))["Item"]) == winner
+        assert text_of(dynamodb.get_item(TableName=table, Key=key(code))["Item"]) == winner
 
 
-def test_given_many_who_delete_one_item_then_one_gets_it_whole(dynamodb: Any, program_codes: str) -> None:
+def test_given_many_who_delete_one_item_then_one_gets_it_whole(dynamodb: Any, table: str) -> None:
     def delete(code: str, _name: str) -> Item:
-        deleted = dynamodb.delete_item(TableName=program_codes, Key=key(code), ReturnValues="ALL_OLD")
+        deleted = dynamodb.delete_item(TableName=table, Key=key(code), ReturnValues="ALL_OLD")
         return dict(deleted.get("Attributes", {}))
 
     for number in range(ROUNDS):
-        dynamodb.put_item(TableName=program_codes, Item=item(f"round-{number}", "there"))
+        dynamodb.put_item(TableName=table, Item=item(f"round-{number}", "there"))
     for _, ends in race(delete):
         assert [text_of(deleted) for deleted in ends if deleted] == ["there"]
 
 
 def test_given_many_who_write_one_new_item_then_each_gets_the_whole_item_of_the_one_before(
-    dynamodb: Any, program_codes: str
+    dynamodb: Any, table: str
 ) -> None:
     def update(code: str, name: str) -> tuple[str, Item]:
-        table = {"TableName": program_codes, "Key": key(code), "ReturnValues": "ALL_OLD"}
-        return name, dict(dynamodb.update_item(**table, **writing(name)).get("Attributes", {}))
+        one = {"TableName": table, "Key": key(code), "ReturnValues": "ALL_OLD"}
+        return name, dict(dynamodb.update_item(**one, **writing(name)).get("Attributes", {}))
 
     for code, ends in race(update):
         before = {text_of(seen) if seen else None for _, seen in ends}
-        last = text_of(dynamodb.get_item(TableName=program_codes, Key=key(code))["Item"])
+        last = text_of(dynamodb.get_item(TableName=table, Key=key(code))["Item"])
         assert before == {None} | {name for name, _ in ends} - {last}
 
 
 def test_given_two_items_written_in_transactions_when_they_are_read_meanwhile_then_both_are_of_one_transaction(
-    dynamodb: Any, program_codes: str
+    dynamodb: Any, table: str
 ) -> None:
     def write_or_read(code: str, name: str) -> list[str]:
         pair = [f"{code}-a", f"{code}-b"]
         if name.endswith(("-0", "-1")):
-            puts = [{"Put": {"TableName": program_codes, "Item": item(one, name)}} for one in pair]
+            puts = [{"Put": {"TableName": table, "Item": item(one, name)}} for one in pair]
             dynamodb.transact_write_items(TransactItems=puts)
         found = dynamodb.query(
-            TableName=program_codes,
+            TableName=table,
             KeyConditionExpression="loyalty_id = :program AND begins_with(code, :pair)",
             ExpressionAttributeValues={":program": {"N": "5"}, ":pair": {"S": f"{code}-"}},
         )
@@ -283,16 +266,16 @@ def test_given_two_items_written_in_transactions_when_they_are_read_meanwhile_th
         assert all(texts == texts[:1] * len(texts) and len(texts) in (0, 2) for texts in ends)
 
 
-def test_a_query_pages_through_a_programs_codes_and_filters_what_it_has_read(dynamodb: Any, program_codes: str) -> None:
+def test_a_query_pages_through_a_programs_codes_and_filters_what_it_has_read(dynamodb: Any, table: str) -> None:
     # Given a program of ten codes, every third of them with a mark, and another program
     for number in range(10):
         marked: Item = {"mark": {"S": "x"}} if number % 3 == 0 else {}
-        dynamodb.put_item(TableName=program_codes, Item=key(f"C{number}") | marked)
-    dynamodb.put_item(TableName=program_codes, Item=key("C0") | {"loyalty_id": {"N": "6"}, "mark": {"S": "x"}})
+        dynamodb.put_item(TableName=table, Item=key(f"C{number}") | marked)
+    dynamodb.put_item(TableName=table, Item=key("C0") | {"loyalty_id": {"N": "6"}, "mark": {"S": "x"}})
 
     # When the marked ones are asked for in pages of four
     paginator = dynamodb.get_paginator("query").paginate(
-        TableName=program_codes,
+        TableName=table,
         KeyConditionExpression="loyalty_id = :program",
         FilterExpression="attribute_exists(mark)",
         ExpressionAttributeValues={":program": {"N": "5"}},

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from altcraft.codes import CodeState
-from altcraft.errors import Refused, TokenRefused, error_reply
+from altcraft.errors import Refused, error_reply
 
 PROGRAM = 5
 BEGINNING = datetime(2026, 1, 1, 9, 17, 23, 400_000, UTC)
@@ -165,6 +165,3 @@ class DynamoDB:
 
     def query(self, **request: Any) -> Any:
         return self._call("query", lambda: self._table.query(**request))
-
-
-__all__ = ["BEGINNING", "PROGRAM", "Altcraft", "Code", "DynamoDB", "Table", "Times", "TokenRefused", "World"]
