@@ -26,10 +26,10 @@ from altcraft.wire import MEDIA_TYPES, encode
 from export_all.app import DOWNLOAD_SECONDS
 from export_all.manifest import Manifest
 from export_all.orders import OUTPUT_FORMATS
+from lambda_support.fields import MAX_LOYALTY_ID
 from local.answers import ROOT, Answer, Told, answers
 from local.application import API, Application, GatewayResponse, Route
 from local.template import Template, read
-from serverless.fields import MAX_LOYALTY_ID
 
 TEMPLATE: Final = ROOT / "template.yaml"
 DOCUMENT: Final = ROOT / "docs" / "openapi.yaml"
@@ -67,8 +67,8 @@ class Operation:
     links: Json | None = None
 
 
-_EVERY_DOOR: Final = ("serverless.http.answering",)
-_API_DOOR: Final = ("serverless.http.Request.fields", *_EVERY_DOOR)
+_EVERY_DOOR: Final = ("lambda_support.http.answering",)
+_API_DOOR: Final = ("lambda_support.http.Request.fields", *_EVERY_DOOR)
 
 _EXPORT_ID: Final = "20261122T083000Z-0123456789abcdef0123"
 _SOURCE: Final[Json] = {

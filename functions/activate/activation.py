@@ -27,7 +27,7 @@ from altcraft.errors import (
     is_lost,
 )
 from altcraft.token import UnusableToken
-from serverless.secrets import SecretError
+from lambda_support.secrets import SecretError
 
 if TYPE_CHECKING:
     from altcraft.codes import CodeState

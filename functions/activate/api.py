@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from activate.outcomes import record, record_failure
 from activate.redemption import Outcome, Redemption, Result, TryAgain
-from serverless.fields import InvalidField
-from serverless.http import Problem, Reply, Request, reply
+from lambda_support.fields import InvalidField
+from lambda_support.http import Problem, Reply, Request, reply
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -21,9 +21,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from activate.settings import settings
-from serverless import aws
-from serverless.http import Problem, Reply, Request, answering
-from serverless.telemetry import logger
+from lambda_support import aws
+from lambda_support.http import Problem, Reply, Request, answering
+from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -102,8 +102,8 @@ def _activator() -> Activator:
     from activate.ledger import Ledger
     from altcraft.client import Client
     from altcraft.token import Token
-    from serverless.secrets import Secret
-    from serverless.settings import SettingsError
+    from lambda_support.secrets import Secret
+    from lambda_support.settings import SettingsError
 
     token = Token(Secret(settings().altcraft_secret_id))
     try:
@@ -116,7 +116,7 @@ def _activator() -> Activator:
 @cache
 def _sources() -> Sources:
     from activate.sources import Sources
-    from serverless.secrets import Secret
+    from lambda_support.secrets import Secret
 
     return Sources(Secret(settings().sources_secret_id))
 

@@ -15,7 +15,7 @@ from activate.paths import EXPRESSION_ERRORS, Means, Search
 from activate.redemption import TryAgain
 from activate.shop_api import Pool, Unanswered, ask, connect
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
-from serverless.telemetry import Metric, count, logger
+from lambda_support.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from activate.fetch import Fetch

@@ -25,8 +25,8 @@ from activate.orders import Calls, Order, Reading, UnreadableOrder
 from activate.paths import Means
 from activate.quarantine import Quarantine, Unkept
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
-from serverless.http import Problem, Reply, Request, proxy_response, reply
-from serverless.telemetry import Metric, count, logger
+from lambda_support.http import Problem, Reply, Request, proxy_response, reply
+from lambda_support.telemetry import Metric, count, logger
 
 RETRY_AFTER_SECONDS: Final = 60
 

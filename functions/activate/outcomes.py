@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serverless.telemetry import Metric, count, logger
+from lambda_support.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from activate.redemption import Redemption, Result, TryAgain

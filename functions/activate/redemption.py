@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from altcraft.errors import ErrorReply
-from serverless.fields import InvalidField, loyalty_id, refuse_unknown, whole
+from lambda_support.fields import InvalidField, loyalty_id, refuse_unknown, whole
 
 MAX_TEXT: Final = 255
 """Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""

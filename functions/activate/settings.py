@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from altcraft.wire import Wire
-from serverless.settings import read
+from lambda_support.settings import read
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,6 @@ def settings() -> Settings:
     """The settings of this sandbox, read once.
 
     Raises:
-        serverless.settings.SettingsError: one is missing or unusable.
+        lambda_support.settings.SettingsError: one is missing or unusable.
     """
     return read(Settings)

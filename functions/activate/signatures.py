@@ -22,7 +22,7 @@ from activate import bodies, checks
 from activate.checks import Check, InvalidSettings, invalid
 
 if TYPE_CHECKING:
-    from serverless.http import Request
+    from lambda_support.http import Request
 
 _ENCODINGS: Final = {"hex": bytes.hex, "base64": lambda digest: base64.b64encode(digest).decode()}
 _PLACEHOLDER: Final = re.compile(r"\{(.*?)\}")

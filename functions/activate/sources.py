@@ -18,8 +18,8 @@ from activate.orders import CASES, ESCAPES, Program, Reader
 from activate.patterns import ANYTHING, Pattern
 from activate.presets import FETCHES, PRESETS, WITHOUT_FETCH
 from activate.signatures import Auth, Token
-from serverless.secrets import SecretError
-from serverless.telemetry import logger
+from lambda_support.secrets import SecretError
+from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from activate.fetch import Fetch  # noqa: TC004 - its module is loaded only where a source has it
@@ -232,7 +232,7 @@ def _keys(auth: Auth, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 class SecretText(Protocol):
-    """A text kept in a secret and cached, as `serverless.secrets.Secret` keeps it."""
+    """A text kept in a secret and cached, as `lambda_support.secrets.Secret` keeps it."""
 
     def text(self) -> str: ...
 

@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from activate.activation_queue import FetchMessage, fetch_message
 from activate.outcomes import record, record_failure
 from activate.redemption import Redemption, TryAgain
-from serverless.fields import InvalidField
-from serverless.telemetry import Metric, count, logger
+from lambda_support.fields import InvalidField
+from lambda_support.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

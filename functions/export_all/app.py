@@ -36,11 +36,11 @@ from export_all.orders import (
 )
 from export_all.settings import settings
 from export_all.storage import StorageError, StorageUnavailable, storage_detail
-from serverless import aws
-from serverless.fields import InvalidField
-from serverless.http import Problem, Reply, Request, answering, reply
-from serverless.settings import SettingsError
-from serverless.telemetry import logger
+from lambda_support import aws
+from lambda_support.fields import InvalidField
+from lambda_support.http import Problem, Reply, Request, answering, reply
+from lambda_support.settings import SettingsError
+from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -199,7 +199,7 @@ def _exporter() -> Exporter:
     from altcraft.client import Client, Timeouts
     from altcraft.token import Token
     from export_all.exporter import Exporter
-    from serverless.secrets import Secret
+    from lambda_support.secrets import Secret
 
     token = Token(Secret(settings().altcraft_secret_id))
     timeouts = Timeouts(read=_SILENCE_SECONDS)

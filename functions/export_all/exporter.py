@@ -21,7 +21,7 @@ from export_all.pipeline import Pipeline, Source
 from export_all.storage import StorageError
 from export_all.upload import AlreadyThere, Unconfirmed, Upload
 from export_all.watching import Telemetry, Watcher
-from serverless.telemetry import logger
+from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from export_all.orders import Order

@@ -20,8 +20,8 @@ from altcraft.errors import (
 from altcraft.token import UnusableToken
 from export_all.formats import FormatUnavailable
 from export_all.storage import storage_detail
-from serverless.secrets import SecretError
-from serverless.settings import SettingsError
+from lambda_support.secrets import SecretError
+from lambda_support.settings import SettingsError
 
 
 class DeadlinePassed(Exception):

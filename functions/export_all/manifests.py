@@ -37,7 +37,7 @@ from export_all.orders import OUTPUT_FORMATS, Order
 from export_all.storage import LOST_RACE, MISSING, StorageError, code_of
 from export_all.upload import seen_at
 from export_all.watching import Telemetry, Watcher
-from serverless.telemetry import logger
+from lambda_support.telemetry import logger
 
 LIFETIME: Final = timedelta(seconds=900)
 """A run that gives no sign of life for so long is dead, and one that nobody has begun by then never begins. A run writes its

@@ -7,7 +7,7 @@ from functools import cache
 
 from altcraft.wire import Wire
 from export_all.manifests import LATEST_MINIMUM_PERCENT
-from serverless.settings import SettingsError, read
+from lambda_support.settings import SettingsError, read
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def settings() -> Settings:
     """The settings of this sandbox, read once.
 
     Raises:
-        serverless.settings.SettingsError: one is missing or unusable.
+        lambda_support.settings.SettingsError: one is missing or unusable.
     """
     found = read(Settings)
     if not 1 <= found.latest_minimum_percent <= 100:

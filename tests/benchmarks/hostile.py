@@ -17,8 +17,8 @@ from activate.bodies import FORM
 from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.sources import Sources, parse
+from lambda_support.http import Request, answering
 from local.signing import sign
-from serverless.http import Request, answering
 from tests.benchmarks.report import table
 
 MOST = 4_700_000

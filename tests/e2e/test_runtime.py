@@ -158,7 +158,7 @@ def test_given_every_sample_has_run_then_nothing_was_imported_from_outside_what_
 
     files = {name: Path(module["file"]) for name, module in modules.items()}
     expected = {PACKAGES[function]: build.task(function), "altcraft": build.layer, "urllib3": build.layer}
-    expected |= {"serverless": build.layer, "botocore": runtime.python.parents[1]}
+    expected |= {"lambda_support": build.layer, "botocore": runtime.python.parents[1]}
     assert {name: folder for name, folder in expected.items() if not files[name].is_relative_to(folder)} == {}
     lambdas_own = (build.task(function), build.layer, runtime.python.parents[1], standard_library)
     assert [file for file in files.values() if not any(file.is_relative_to(folder) for folder in lambdas_own)] == []

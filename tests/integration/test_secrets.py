@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
 from local.aws import Aws
-from serverless.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
 
 
 class Clock:

@@ -57,7 +57,7 @@ def test_given_the_layer_then_it_is_small_and_holds_only_what_runs(layer: tuple[
     packages = {name.split("/")[1] for name in files}
 
     assert sum(map(len, files.values())) < LAYER_LIMIT
-    assert packages >= {"altcraft", "serverless", "aws_lambda_powertools", "requests", "certifi"}
+    assert packages >= {"altcraft", "lambda_support", "aws_lambda_powertools", "requests", "certifi"}
     assert not packages & {"boto3", "botocore", "aws_xray_sdk", "pydantic", "charset_normalizer", "bin"}
     assert not [name for name in files if "/tests/" in name or name.endswith(("RECORD", ".pyi", ".c"))]
 

@@ -16,11 +16,11 @@ from activate.activation_queue import ActivationQueue, Message, Unqueued
 from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.sources import Sources
+from lambda_support.http import Problem, Request
+from lambda_support.secrets import Secret
 from local.aws import REGION, Aws
 from local.http import Request as HttpRequest
 from local.http import Response, Server
-from serverless.http import Problem, Request
-from serverless.secrets import Secret
 
 SOURCES = {"eu-shop": {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5, "case": "keep"}}
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from serverless import aws
+from lambda_support import aws
 
 
 @pytest.fixture(autouse=True)

@@ -27,10 +27,10 @@ from export_all.app import DOWNLOAD_SECONDS, ExportFailed
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
 from export_all.upload import part_bytes
+from lambda_support.fields import InvalidField
+from lambda_support.secrets import LIFETIME_SECONDS
 from local import ways_picture
 from local.template import read
-from serverless.fields import InvalidField
-from serverless.secrets import LIFETIME_SECONDS
 from tests.description import COMMITTED
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from altcraft.errors import Refused
-from serverless.http import Problem, Reply, Request, answering, reply
-from serverless.secrets import SecretError
-from serverless.settings import SettingsError
+from lambda_support.http import Problem, Reply, Request, answering, reply
+from lambda_support.secrets import SecretError
+from lambda_support.settings import SettingsError
 
 TEXT = "Code-1 <&> \u042f\U0001f600"
 

@@ -19,8 +19,8 @@ from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.redemption import Redemption
 from activate.sources import Sources, SourceUnavailable, UnknownSource
-from serverless.http import Problem, Request
-from serverless.secrets import SecretError
+from lambda_support.http import Problem, Request
+from lambda_support.secrets import SecretError
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 FORM = "application/x-www-form-urlencoded"

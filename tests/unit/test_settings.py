@@ -7,7 +7,7 @@ import pytest
 
 from activate import app
 from activate.settings import settings
-from serverless.settings import SettingsError, read
+from lambda_support.settings import SettingsError, read
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from activate import signatures
 from activate.checks import InvalidSettings
 from activate.presets import PRESETS
-from serverless.http import Request
+from lambda_support.http import Request
 
 THOUSANDS = settings(max_examples=500, deadline=None)
 FORM = "application/x-www-form-urlencoded"

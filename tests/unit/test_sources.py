@@ -12,7 +12,7 @@ from activate.checks import InvalidSettings
 from activate.presets import PRESETS
 from activate.signatures import SCHEMES
 from activate.sources import REREAD_SECONDS, SETTINGS, Document, Sources, SourceUnavailable, UnknownSource, parse
-from serverless.secrets import SecretError
+from lambda_support.secrets import SecretError
 
 GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5}
 

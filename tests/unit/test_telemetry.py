@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import json, logging
 logging.getLogger().setLevel(logging.DEBUG)  # as Lambda's runtime does, before it imports the function
-from serverless.telemetry import logger
+from lambda_support.telemetry import logger
 
 def lowest(name):
     levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)

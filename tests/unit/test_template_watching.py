@@ -12,7 +12,7 @@ import pytest
 from activate.intake import Result
 from activate.redemption import FetchReason, QueueReason, Reason
 from export_all.manifest import Manifest
-from serverless.telemetry import Metric
+from lambda_support.telemetry import Metric
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, synthesise
 
 ROOT = TEMPLATE.parent

@@ -4,7 +4,7 @@ import pytest
 
 from activate.redemption import Redemption
 from export_all.orders import Order
-from serverless.fields import InvalidField
+from lambda_support.fields import InvalidField
 
 
 @pytest.mark.parametrize("five", [5, 5.0, "5", "005"])

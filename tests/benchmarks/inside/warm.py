@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serverless import aws
+from lambda_support import aws
 
 
 class NoNetwork:

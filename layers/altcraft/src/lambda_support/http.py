@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from altcraft.wire import MEDIA_TYPES, MalformedMessage, Wire, decode, encode
-from serverless.secrets import SecretError
-from serverless.settings import SettingsError
-from serverless.telemetry import logger
+from lambda_support.secrets import SecretError
+from lambda_support.settings import SettingsError
+from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from altcraft.errors import ErrorReply

@@ -11,8 +11,8 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless import aws
-from serverless.telemetry import logger
+from lambda_support import aws
+from lambda_support.telemetry import logger
 
 LIFETIME_SECONDS: Final = 300
 """How long a secret is served from the cache. What refuses it calls `refresh` and need not wait."""
