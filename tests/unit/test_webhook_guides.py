@@ -30,10 +30,10 @@ RESULTS = {result.value for result in Result}
 
 
 @pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic"}))
-def test_given_a_preset_then_its_guide_says_which_switches_it_needs_and_what_one_sees_otherwise(platform: str) -> None:
-    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## The switches it needs\n")
+def test_given_a_preset_then_its_guide_lists_the_required_settings_and_what_happens_otherwise(platform: str) -> None:
+    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## Required settings\n")
     assert found
-    rows = [line.split("|")[1:-1] for line in rest.splitlines() if line.startswith("| ") and "switch |" not in line]
+    rows = [line.split("|")[1:-1] for line in rest.splitlines() if line.startswith("| ") and "setting |" not in line]
     assert len(rows) >= 3
     seen = {word for row in rows for word in re.findall("`([a-z_]+)`", row[2])}
     assert len(seen & RESULTS) >= 2
