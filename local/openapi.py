@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 import msgspec
 import yaml
 
-from activate.api import TELLINGS
+from activate.api import PROBLEMS
 from activate.redemption import MAX_TEXT, Outcome, Reason
 from altcraft import __version__
 from altcraft.wire import MEDIA_TYPES, encode
@@ -209,8 +209,8 @@ REASONS: Final[Mapping[Reason, str]] = {
 
 COMPUTED: Final[Mapping[str, tuple[Told, ...]]] = {
     "activate.api._problem": tuple(
-        Told("activate.api._problem", int(telling.status), slug=outcome, title=telling.title, detail=telling.remedy)
-        for outcome, telling in TELLINGS.items()
+        Told("activate.api._problem", int(template.status), slug=outcome, title=template.title, detail=template.detail)
+        for outcome, template in PROBLEMS.items()
     ),
     "activate.api.respond": tuple(
         Told("activate.api.respond", int(HTTPStatus.SERVICE_UNAVAILABLE), slug=reason, detail=REASONS[reason])
@@ -385,7 +385,7 @@ SCHEMAS: Final[Json] = {
             "altcraft": _WORDS,
             "code": {"type": "string"},
             "loyalty_id": {"type": "integer"},
-            "outcome": {"enum": [outcome.value for outcome in TELLINGS]},
+            "outcome": {"enum": [outcome.value for outcome in PROBLEMS]},
             "reason": {"description": "Why there is no outcome yet.", "enum": list(get_args(Reason))},
         },
     },

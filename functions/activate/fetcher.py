@@ -1,6 +1,6 @@
-"""The worker's part of `fetch`: a queued call is made, its answer read, and the codes in it queued as any order's are.
+"""The worker's part of `fetch`: make a queued call, read its answer, and queue its codes like any order's.
 
-Whatever is not positively understood is tried again with the queue's own pauses, for its day, and then is a dead letter with
+An answer that is not positively understood is retried with the queue's backoff, for a day, and then becomes a dead letter with
 its reason: an order of a shop whose API is down is not lost.
 """
 
@@ -71,13 +71,13 @@ class Fetcher:
             raise TryAgain(error.reason, str(error)) from error
 
     def _orders(self, source: Source, fetch: Fetch, message: FetchMessage, answer: Any) -> Sequence[Order]:
-        """The paid orders in an answer; none, where it says so.
+        """The paid orders in an answer; empty, if the answer is definite about there being none.
 
         Raises:
-            TryAgain: it is not understood.
+            TryAgain: the answer is not understood.
         """
         if answer is None:
-            return []  # the API says that there is nothing: a coupon or an order without any
+            return []  # 204: an order without coupons
         try:
             found = Search().find(fetch.order, answer) if fetch.order else answer
             if fetch.answers == "codes":

@@ -1,4 +1,4 @@
-"""What becomes of an outcome for the operator: it is counted and logged."""
+"""Metrics and log lines of activations."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from activate.quarantine import Quarantine
 from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, ask, connect, pinned
 from activate.sources import Sources
-from activate.worker import PATIENCE_SECONDS, Worker
+from activate.worker import MAX_AGE_SECONDS, Worker
 from local.aws import Aws
 from local.http import HangUp, Request, Response, Server
 from local.sample_events import EVENTS, SOURCES
@@ -273,7 +273,7 @@ class TestWorker:
     ) -> None:
         bench.deliver("ecwid", (EVENTS / "bodies" / "ecwid.json").read_bytes())
         shops.answer = answering(b"", 503)
-        assert bench.work(bench.received(), first_received_ms_ago=PATIENCE_SECONDS * 1000) == []
+        assert bench.work(bench.received(), first_received_ms_ago=MAX_AGE_SECONDS * 1000) == []
         [letter] = bench.received(bench.dead_letters_url)
         assert letter["MessageAttributes"]["reason"]["StringValue"] == "shop_unreachable"
         assert json.loads(letter["Body"])["fetch"] == "/api/v3/1003/orders/XJ12H"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
+from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, Worker, backoff
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
@@ -228,17 +228,17 @@ def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Benc
     assert bench.work(event) == ["shop/1001"]
 
 
-@given(st.floats(0, 2 * PATIENCE_SECONDS))
+@given(st.floats(0, 2 * MAX_AGE_SECONDS))
 def test_pauses_stay_between_their_bounds(age: float) -> None:
-    assert SHORTEST_PAUSE_SECONDS * 0.9 - 1 <= pause(age) <= LONGEST_PAUSE_SECONDS
+    assert MIN_BACKOFF_SECONDS * 0.9 - 1 <= backoff(age) <= MAX_BACKOFF_SECONDS
 
 
 def test_pauses_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
     age, receives = 0.0, 0
-    while age < PATIENCE_SECONDS:
-        age += pause(age)
+    while age < MAX_AGE_SECONDS:
+        age += backoff(age)
         receives += 1
-    assert pause(3600) > pause(60) > pause(10)
+    assert backoff(3600) > backoff(60) > backoff(10)
     # template.yaml's maxReceiveCount is the backstop: it must not end a message before its day is over.
     assert receives < 150
 

@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from activate.api import TELLINGS
+from activate.api import PROBLEMS
 from activate.fetch import MOST_CALLS
 from activate.ledger import MEMORY
 from activate.orders import LONGEST_ORDER_ID, MOST_CODES
 from activate.paths import BUDGET_SECONDS
 from activate.redemption import MAX_TEXT, Outcome, TryAgain
 from activate.shop_api import CONNECT_SECONDS, MOST_BYTES, READ_SECONDS, TOTAL_SECONDS
-from activate.worker import PATIENCE_SECONDS
+from activate.worker import MAX_AGE_SECONDS
 from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export import CHUNK_BYTES, PACKED_CHUNK_BYTES
@@ -105,7 +105,7 @@ def test_the_api_page_tells_every_problem_and_no_other() -> None:
 
 def test_the_api_page_tells_every_outcome_with_its_status() -> None:
     told = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
-    assert told == {Outcome.ACTIVATED: 200} | {outcome: int(telling.status) for outcome, telling in TELLINGS.items()}
+    assert told == {Outcome.ACTIVATED: 200} | {outcome: int(problem.status) for outcome, problem in PROBLEMS.items()}
 
 
 def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
@@ -221,7 +221,7 @@ def default(parameter: str) -> int:
         ("the text around the records of an export", [LONGEST_ENVELOPE >> 20]),
         ("a program that shrinks", [default("LatestMinimumPercent")]),
         ("one export", [TEMPLATE["Resources"]["ExportAllFunction"]["Properties"]["Timeout"]]),
-        ("a code is retried after a transient failure", [PATIENCE_SECONDS // 3600]),
+        ("a code is retried after a transient failure", [MAX_AGE_SECONDS // 3600]),
         ("a redemption is remembered", [MEMORY.days]),
         ("a changed secret is noticed", [LIFETIME_SECONDS // 60]),
         ("a download link", [DOWNLOAD_SECONDS // 60]),

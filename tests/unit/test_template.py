@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from activate.settings import Settings as ActivateSettings
-from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, backoff
 from export_all.manifest import Manifest
 from export_all.manifests import LATEST_MINIMUM_PERCENT, data_folder
 from export_all.orders import OUTPUT_FORMATS
@@ -148,15 +148,15 @@ def test_given_what_the_api_refuses_by_itself_then_it_is_told_as_a_problem() -> 
 def test_given_a_day_of_failures_then_the_queue_gives_a_message_up_long_after_the_worker_does() -> None:
     queue = synthesise(LEAST).of("AWS::SQS::Queue")["ActivationQueue"]
     age, tries = 0, 1
-    while age < PATIENCE_SECONDS:
-        age += pause(age)
+    while age < MAX_AGE_SECONDS:
+        age += backoff(age)
         tries += 1
 
     receives = queue["RedrivePolicy"]["maxReceiveCount"]
     assert tries * 1.5 < receives
     # A worker that cannot even start brings a message back each time that it was hidden.
-    assert receives * queue["VisibilityTimeout"] > PATIENCE_SECONDS
-    assert queue["MessageRetentionPeriod"] > PATIENCE_SECONDS + LONGEST_PAUSE_SECONDS
+    assert receives * queue["VisibilityTimeout"] > MAX_AGE_SECONDS
+    assert queue["MessageRetentionPeriod"] > MAX_AGE_SECONDS + MAX_BACKOFF_SECONDS
 
 
 @both
