@@ -207,7 +207,7 @@ def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, 
 def test_a_packing_that_was_not_asked_for_is_refused_unopened(server: Server, encoding: str) -> None:
     server.answer = Answer(zlib.compress(GOOD), encoding=encoding)
 
-    with pytest.raises(IncoherentReply, match="not asked for"):
+    with pytest.raises(IncoherentReply, match="not requested"):
         codes(server)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
+from lambda_support.secrets import LIFETIME_SECONDS, RETRY_SECONDS, Secret, SecretError
 from local.aws import Aws
 
 
@@ -78,7 +78,7 @@ def test_given_a_secret_that_was_read_when_it_can_no_longer_be_read_then_its_tex
     manager.restore_secret(SecretId=name)
     manager.put_secret_value(SecretId=name, SecretString="new")
     assert secret.text() == "old"
-    clock.seconds += PATIENCE_SECONDS
+    clock.seconds += RETRY_SECONDS
     assert secret.text() == "new"
 
 

@@ -187,7 +187,7 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
         ("an unfinished record", [LONGEST_PIECE >> 20]),
         ("a block of the reply", [CHUNK_BYTES >> 10]),
         ("a compressed block of the reply", [PACKED_CHUNK_BYTES >> 10, CHUNK_BYTES >> 10]),
-        ("separators", [export_xml.MOST_JOINTS]),
+        ("separators", [export_xml.MOST_SEPARATORS]),
         ("blocks between decoding and compressing", [pipeline.BATCHES_WAITING]),
         ("parts of the file", [pipeline.PARTS_WAITING, 1, part_bytes(1) >> 20]),
         ("rows of a Parquet row group", [parquet_format.ROWS_OF_A_GROUP, parquet_format.BYTES_OF_A_GROUP >> 20]),

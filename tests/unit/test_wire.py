@@ -60,8 +60,8 @@ def test_xml_repeated_elements_are_a_list_and_white_space_between_elements_is_no
     [
         ("json", b"", "not JSON"),
         ("json", b"[1]", "not a JSON object"),
-        ("json", b'{"error": 7, "error": 0}', "a key comes twice"),
-        ("json", b'{"a": {"b": 1, "b": 1}}', "a key comes twice"),
+        ("json", b'{"error": 7, "error": 0}', "a key is repeated"),
+        ("json", b'{"a": {"b": 1, "b": 1}}', "a key is repeated"),
         ("json", b'{"error": NaN}', "NaN"),
         ("json", b'{"a": 1} {"a": 1}', "not JSON"),
         ("json", b'{"a": ' + b"[" * 100_000, "nested too deeply"),
