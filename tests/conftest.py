@@ -1,4 +1,4 @@
-"""The real parts every test may ask for: an emulated Altcraft, and moto's AWS, each over HTTP."""
+"""Fixtures with real parts for all tests: an emulated Altcraft, and moto's AWS, each over HTTP."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from hypothesis import settings
 from local.aws import Aws
 from local.emulator import Emulator
 
-# How fast an example runs says something of the machine and its load, and nothing of the code.
+# An example's duration depends on the machine's load rather than on the code.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 

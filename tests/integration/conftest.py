@@ -1,4 +1,4 @@
-"""What the tests of the parts share: a table of redemptions."""
+"""A table of redemptions for the integration tests."""
 
 import uuid
 

@@ -32,7 +32,7 @@ def test_a_link_opens_what_a_kms_key_encrypts_in_a_bucket_of_today(
 
     address = urlsplit(link())
 
-    # KMS wants version 4; the global host redirects a new bucket's callers, which the signature does not survive
+    # KMS requires version 4; the global host redirects a new bucket's callers, which invalidates the signature
     assert parse_qs(address.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert (address.netloc, address.path) == (f"shop.s3.{region}.amazonaws.com", "/a/b")
 

@@ -1,4 +1,4 @@
-"""A door's start loads what the door needs and nothing else; how long that takes is `make bench-cold-start`'s to say."""
+"""An entry point's cold start loads only what it needs; `make bench-cold-start` measures how long that takes."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from tests.benchmarks.cold_start import ACTIVATE, ENVIRONMENT, EXPORT, WEBHOOK
 
 STATUS = "from export_all import app; app._manifests()"
 
-# entry point → what makes it ready, and libraries that are there and must not be loaded
+# entry point → the code that makes it ready, and the libraries that must not be loaded
 DOORS = {
     "webhook": (WEBHOOK, ("boto3", "requests", "xmltodict", "msgspec", "isal", "pyarrow")),
     "activate": (ACTIVATE, ("boto3", "altcraft.export", "msgspec", "xmltodict", "isal", "pyarrow")),

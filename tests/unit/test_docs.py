@@ -1,4 +1,4 @@
-"""The pages in docs/ say what the code and the template say, and lead somewhere."""
+"""The pages in docs/ agree with the code and the template, and their links work."""
 
 import json
 import re
@@ -98,19 +98,21 @@ def test_the_api_page_tells_every_problem_and_no_other() -> None:
         .get("type", {})
         .get("enum", [])
     }
-    told = {row["type"] for row in rows(API, "type")}
-    # No operation of the description can have the answer to what is no operation.
-    assert told - {"no_such_route"} == described - set(Outcome)
+    documented = {row["type"] for row in rows(API, "type")}
+    # `no_such_route` belongs to no operation of the description.
+    assert documented - {"no_such_route"} == described - set(Outcome)
 
 
 def test_the_api_page_tells_every_outcome_with_its_status() -> None:
-    told = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
-    assert told == {Outcome.ACTIVATED: 200} | {outcome: int(problem.status) for outcome, problem in PROBLEMS.items()}
+    documented = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
+    assert documented == {Outcome.ACTIVATED: 200} | {
+        outcome: int(problem.status) for outcome, problem in PROBLEMS.items()
+    }
 
 
 def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
-    told = {row["error"] for row in rows(API, "error")}
-    assert told == {error.__name__ for error in (TryAgain, InvalidField, OtherExport)}
+    documented = {row["error"] for row in rows(API, "error")}
+    assert documented == {error.__name__ for error in (TryAgain, InvalidField, OtherExport)}
     assert f"`{ExportFailed.__name__}`" in API
 
 
@@ -136,14 +138,14 @@ def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
 
 def test_the_picture_of_the_ways_is_drawn_from_their_table() -> None:
     page = (DOCS / "performance.md").read_text()
-    told = rows(page, "against the floor")
+    measured = rows(page, "against the floor")
 
     ways = ways_picture.ways(page)
 
     assert [(way.name, way.against_floor) for way in ways] == [
-        (row["way"].strip("*"), float(row["against the floor"])) for row in told
+        (row["way"].strip("*"), float(row["against the floor"])) for row in measured
     ]
-    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in told if "**" in row["way"]]
+    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in measured if "**" in row["way"]]
     assert (DOCS / "export-ways.svg").read_text() == ways_picture.drawn(ways), "run `make docs`"
     picture = ElementTree.parse(DOCS / "export-ways.svg")  # noqa: S314 - it is ours
     assert len(picture.findall("{*}rect")) == len(ways) + 1
@@ -163,10 +165,10 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
         "API": ("million activations by API", 2),
         "export": ("million codes exported", 4),
     }
-    for region, told in costs.items():
+    for region, documented in costs.items():
         for quantity, (cost, digits) in columns.items():
             total = sum(number(row[quantity]) * number(prices[row["price"]][region]) for row in quantities)
-            assert number(told[cost]) == round(total, digits), (region, cost)
+            assert number(documented[cost]) == round(total, digits), (region, cost)
 
 
 def test_an_idle_stack_costs_what_its_parts_do() -> None:
@@ -195,8 +197,8 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
     ],
 )
 def test_the_buffers_of_an_export_are_those_of_the_code(buffer: str, values: list[int]) -> None:
-    (told,) = [row["bound"] for row in rows(LIMITS, "buffer") if row["buffer"].startswith(buffer)]
-    assert [int(found) for found in re.findall(r"\d+", told.replace(",", ""))][: len(values)] == values
+    (documented,) = [row["bound"] for row in rows(LIMITS, "buffer") if row["buffer"].startswith(buffer)]
+    assert [int(found) for found in re.findall(r"\d+", documented.replace(",", ""))][: len(values)] == values
 
 
 def default(parameter: str) -> int:
@@ -229,6 +231,6 @@ def default(parameter: str) -> int:
     ],
 )
 def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[int]) -> None:
-    told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
-    numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
+    documented = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
+    numbers = [int(found) for found in re.findall(r"\d+", documented.replace(",", ""))]
     assert [found for found in numbers if found in values][: len(values)] == values

@@ -1,4 +1,4 @@
-"""What the intake makes of a webhook that holds only an id: the calls, and that nothing in the webhook can lead them astray."""
+"""Webhooks that hold only an id: the calls that the intake builds, and that nothing in a webhook can redirect them."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}"}
 
 
 def read(body: Any, **fetch: Any) -> list[Reading]:
-    """What a source of plain paths makes of a webhook."""
+    """Read a webhook by a source with plain paths."""
     settings_ = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
@@ -127,7 +127,7 @@ class TestMessages:
 
 
 class TestAddresses:
-    """The name may be a shop's; where it leads is not the shop's to say."""
+    """A shop's host name must not resolve to an address inside the network."""
 
     @staticmethod
     def resolving(*addresses: str) -> Any:

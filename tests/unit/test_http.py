@@ -1,4 +1,4 @@
-"""Requests and replies of the REST API's proxy events, below any function."""
+"""Requests and replies of the REST API's proxy events, independent of the functions."""
 
 import base64
 import json
@@ -93,10 +93,10 @@ def test_given_a_problem_then_both_formats_carry_it() -> None:
 
 
 def ending(error: Exception) -> Reply:
-    def door(_: Request) -> NoReturn:
+    def fail(_: Request) -> NoReturn:
         raise error
 
-    return answering(request(), door)
+    return answering(request(), fail)
 
 
 @pytest.mark.parametrize("error", [SettingsError("set X: why"), SecretError("cannot read X: why")])
