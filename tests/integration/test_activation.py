@@ -52,7 +52,7 @@ def no_outcome(till: Till, code: str = "good", order_id: str | None = "1001") ->
         ("unknown", Outcome.NOT_FOUND),
     ],
 )
-def test_each_outcome_is_named_by_what_is_true(
+def test_each_outcome_follows_from_the_codes_state(
     till: Till, emulator: Emulator, code: str, outcome: Outcome, order_id: str | None
 ) -> None:
     till.activate("control")
@@ -62,7 +62,7 @@ def test_each_outcome_is_named_by_what_is_true(
     assert emulator.programs.activations[5, "good"] == (code == "good")
 
 
-def test_outcomes_do_not_depend_on_the_codes_that_altcraft_does_not_document(till: Till, emulator: Emulator) -> None:
+def test_outcomes_do_not_depend_on_undocumented_error_numbers(till: Till, emulator: Emulator) -> None:
     emulator.settings = Settings(
         error_status=400,
         wrong_token=Refusal(999, "?"),
@@ -124,18 +124,18 @@ def test_an_unknown_code_is_not_confirmed_before_another_code_is_known(till: Til
 
 
 @pytest.mark.parametrize("code", ["used", "loose", "old"])
-def test_any_code_that_get_has_described_can_be_the_control(till: Till, code: str) -> None:
+def test_any_code_that_get_has_returned_can_be_the_control(till: Till, code: str) -> None:
     till.activate(code)
     assert till.activate("unknown").outcome is Outcome.NOT_FOUND
 
 
-def test_a_control_of_another_program_is_none(till: Till, emulator: Emulator) -> None:
+def test_a_code_of_another_program_is_no_control(till: Till, emulator: Emulator) -> None:
     emulator.programs.add(6, "elsewhere", attached=True)
     till.activate("elsewhere", loyalty_id=6)
     assert no_outcome(till, "unknown").reason == "unconfirmed"
 
 
-def test_a_code_is_no_control_of_its_own(till: Till, emulator: Emulator) -> None:
+def test_a_code_cannot_be_its_own_control(till: Till, emulator: Emulator) -> None:
     till.activate("loose")
     del emulator.programs._programs[5].codes["loose"]  # noqa: SLF001 - deleted by hand in Altcraft
     assert no_outcome(till, "loose").reason == "unconfirmed"
@@ -161,7 +161,7 @@ def test_a_control_is_found_among_many_unknown_codes(emulator: Emulator, aws: Aw
     assert till.activate("c").outcome is Outcome.NOT_FOUND
 
 
-def test_altcraft_that_recovers_between_a_refusal_and_the_control_is_asked_again(
+def test_if_altcraft_recovers_between_refusal_and_control_the_code_is_looked_up_again(
     till: Till, emulator: Emulator
 ) -> None:
     till.activate("control")
@@ -174,7 +174,7 @@ def test_altcraft_that_recovers_between_a_refusal_and_the_control_is_asked_again
 
 
 @pytest.mark.parametrize("refused", [{"good"}, {"good", "control"}])
-def test_a_refusal_by_another_error_than_that_of_a_code_that_cannot_exist_is_none(
+def test_a_refusal_by_another_error_than_for_an_impossible_code_is_no_outcome(
     till: Till, emulator: Emulator, refused: set[str]
 ) -> None:
     till.activate("control")
@@ -184,7 +184,7 @@ def test_a_refusal_by_another_error_than_that_of_a_code_that_cannot_exist_is_non
     assert till.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_altcraft_that_refuses_everything_by_an_unknown_error_loses_no_code(till: Till, emulator: Emulator) -> None:
+def test_no_code_is_lost_if_altcraft_refuses_everything_with_an_unknown_error(till: Till, emulator: Emulator) -> None:
     till.activate("control")
     emulator.faults.set([Refuse(error=9, error_text="?", calls=None)])
     failure = no_outcome(till)
@@ -198,7 +198,7 @@ def test_altcraft_that_refuses_everything_by_an_unknown_error_loses_no_code(till
     ['{"is_attached":true,"is_activated":true,"is_expired":false,"code":"other"}',
      '{"is_attached":true,"is_activated":true,"is_expired":false,"code":"good","loyalty_id":6}'],
 )  # fmt: skip
-def test_an_answer_about_another_code_is_none(till: Till, emulator: Emulator, data: str) -> None:
+def test_an_answer_about_another_code_gives_no_outcome(till: Till, emulator: Emulator, data: str) -> None:
     body = f'{{"data":{data},"error":0,"error_text":""}}'
     emulator.faults.set([Refuse(endpoints=ACTIVATE, error=9, error_text="?"), Page(status=200, body=body)])
     assert no_outcome(till).reason == "altcraft_incoherent"
@@ -221,7 +221,7 @@ def test_a_lost_request_has_no_outcome_yet(till: Till, emulator: Emulator) -> No
     assert till.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_a_code_that_may_be_activated_is_looked_at_before_it_is_asked_for_again(till: Till, emulator: Emulator) -> None:
+def test_a_code_that_may_be_activated_is_looked_up_before_it_is_requested_again(till: Till, emulator: Emulator) -> None:
     # An Altcraft that activates what is activated would otherwise do it twice.
     emulator.settings = Settings(already_activated=None)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Page(endpoints=GET)])
@@ -249,7 +249,7 @@ def test_a_lost_reply_about_an_unknown_code_is_never_not_found(till: Till, emula
     assert till.activate("unknown").outcome is Outcome.ACTIVATED
 
 
-def test_a_late_request_belongs_to_its_order_whatever_that_was_answered_before(till: Till, emulator: Emulator) -> None:
+def test_a_delayed_request_belongs_to_its_order_whatever_was_answered_before(till: Till, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
     assert till.activate("loose").outcome is Outcome.NOT_ATTACHED
     emulator.programs.add(5, "loose", attached=True)
@@ -257,7 +257,7 @@ def test_a_late_request_belongs_to_its_order_whatever_that_was_answered_before(t
     assert till.activate("loose").outcome is Outcome.ACTIVATED
 
 
-def test_so_many_unsettled_orders_of_one_code_are_remembered_and_more_wait(
+def test_the_number_of_unsettled_orders_of_one_code_is_bounded_and_more_orders_wait(
     emulator: Emulator, aws: Aws, table: str
 ) -> None:
     emulator.programs.add(5, "universal", attached=True)
@@ -311,7 +311,7 @@ def test_a_lost_reply_about_a_code_used_long_ago_is_no_activation(
 
 @pytest.mark.parametrize("times", ["utc", "offset", "fractions", "epoch"])
 @pytest.mark.parametrize("date_skew", [-3600, 0, 3600])
-def test_a_time_after_the_try_makes_it_this_orders(
+def test_an_activation_time_after_the_try_makes_it_this_orders(
     emulator: Emulator, aws: Aws, table: str, times: Any, date_skew: int
 ) -> None:
     emulator.settings = Settings(times=times, date_skew_seconds=date_skew)
@@ -324,7 +324,7 @@ def test_a_time_after_the_try_makes_it_this_orders(
 @pytest.mark.parametrize(
     ("times", "clock"), [("no_zone", timedelta()), ("utc", -HOUR), ("utc", HOUR), ("epoch", -5 * HOUR)]
 )
-def test_a_clock_that_is_not_ours_settles_nothing_until_it_is_read_by_a_code_of_ours(
+def test_a_different_clock_settles_nothing_until_known_codes_show_the_difference(
     skewed: Emulator,
     clocks: list[timedelta],
     aws: Aws,
@@ -390,7 +390,7 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     assert till.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_an_order_whose_tries_cannot_have_been_applied_takes_no_credit(
+def test_an_order_whose_tries_cannot_have_been_applied_is_not_answered_activated(
     emulator: Emulator, aws: Aws, table: str
 ) -> None:
     emulator.programs.add(5, "good", attached=True)
@@ -439,7 +439,7 @@ def killed_run(emulator: Emulator, till: Till, *, seconds_left: float) -> None:
         activator.activate(Redemption("good", 5, "1001"), deadline(seconds_left))
 
 
-def test_a_killed_run_bars_every_order_until_its_time_is_over(till: Till, emulator: Emulator) -> None:
+def test_a_killed_run_blocks_every_order_until_its_claim_expires(till: Till, emulator: Emulator) -> None:
     killed_run(emulator, till, seconds_left=60)
     for order_id in ("1001", "1002", None):
         assert no_outcome(till, order_id=order_id).reason == "in_progress"
@@ -484,9 +484,7 @@ def test_an_activation_costs_two_writes(emulator: Emulator, aws: Aws, table: str
     assert dynamodb.calls == ["put_item", "put_item"]
 
 
-def test_a_memory_that_has_expired_is_none_although_the_item_is_still_there(
-    emulator: Emulator, aws: Aws, table: str
-) -> None:
+def test_an_expired_item_is_ignored_although_it_is_still_there(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.programs.add(5, "good", attached=True)
     days = [401]
     client = Client(emulator.url, Token(Secret()))
@@ -551,7 +549,9 @@ def test_an_activation_that_could_not_be_remembered_is_still_its_own_orders(
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_a_reply_of_the_tables_that_is_lost_is_recognised(till: Till, emulator: Emulator, aws: Aws, table: str) -> None:
+def test_if_the_tables_reply_is_lost_the_repeated_write_is_recognised(
+    till: Till, emulator: Emulator, aws: Aws, table: str
+) -> None:
     class Repeating:
         """A DynamoDB whose replies are lost: botocore sends each write twice."""
 
@@ -564,7 +564,7 @@ def test_a_reply_of_the_tables_that_is_lost_is_recognised(till: Till, emulator: 
     assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
 
 
-def test_an_item_edited_into_nonsense_is_named_and_stops_no_other_code(
+def test_an_unreadable_item_is_named_and_blocks_no_other_code(
     till: Till, emulator: Emulator, aws: Aws, table: str
 ) -> None:
     till.activate("control")

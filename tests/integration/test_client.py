@@ -58,13 +58,13 @@ def test_activate_marks_the_code_as_used(client: Client) -> None:
     assert abs(moment - before) < timedelta(seconds=5)
 
 
-def test_codes_are_sent_as_they_are(client: Client) -> None:
+def test_codes_are_sent_unchanged(client: Client) -> None:
     client.activate("Ünïcode & <b>", 5)
     assert client.get("Ünïcode & <b>", 5).code == "Ünïcode & <b>"
 
 
 @pytest.mark.parametrize(("code", "loyalty_id"), [("loose", 5), ("old", 5), ("unknown", 5), ("attached", 6)])
-def test_a_refusal_carries_altcrafts_words(client: Client, code: str, loyalty_id: int) -> None:
+def test_a_refusal_has_altcrafts_error_text(client: Client, code: str, loyalty_id: int) -> None:
     with pytest.raises(Refused) as refused:
         client.activate(code, loyalty_id)
     assert refused.value.error != 0
@@ -72,7 +72,7 @@ def test_a_refusal_carries_altcrafts_words(client: Client, code: str, loyalty_id
     assert not refused.value.retryable
 
 
-def test_get_tells_what_is_true(client: Client) -> None:
+def test_get_returns_the_codes_state(client: Client) -> None:
     loose, old = client.get("loose", 5), client.get("old", 5)
     assert (loose.is_attached, loose.is_activated, loose.is_expired) == (False, False, False)
     assert (old.is_attached, old.is_expired) == (True, True)
@@ -105,7 +105,7 @@ def test_replies_may_be_compressed_and_may_come_with_any_status(emulator: Emulat
     ],
     ids=lambda value: repr(value)[:60],
 )
-def test_what_is_no_answer_may_be_tried_again(
+def test_a_missing_or_malformed_answer_is_retryable(
     emulator: Emulator, client: Client, fault: AnyFault, kind: type[AltcraftError]
 ) -> None:
     emulator.faults.set([fault])
@@ -125,7 +125,7 @@ def test_activate_is_sent_once_even_when_its_reply_is_lost(emulator: Emulator, c
     assert client.get("attached", 5).is_activated
 
 
-def test_a_connection_that_was_never_made_has_sent_nothing() -> None:
+def test_a_failed_connect_has_sent_nothing() -> None:
     with Server(lambda _: Response(200)) as server:
         address = server.url
     with pytest.raises(Unreachable) as failed:
@@ -144,7 +144,7 @@ def test_a_refused_token_is_read_again_once(emulator: Emulator, wire: Wire, erro
     assert emulator.programs.activations[5, "Code-1"] == 1
 
 
-def test_a_token_refused_for_good_is_told_without_the_token(emulator: Emulator, wire: Wire) -> None:
+def test_the_error_for_a_refused_token_does_not_hold_the_token(emulator: Emulator, wire: Wire) -> None:
     emulator.settings = Settings(wrong_token=Refusal(401, "the token stale-token is unknown"))
     secret = OneSecret("stale-token")
     with pytest.raises(TokenRefused) as refused:
@@ -154,7 +154,7 @@ def test_a_token_refused_for_good_is_told_without_the_token(emulator: Emulator, 
     assert "stale-token" not in str(refused.value)
 
 
-def test_a_secret_that_turned_stale_while_its_token_was_refused_is_still_a_newer_one(emulator: Emulator) -> None:
+def test_a_cache_that_expires_while_its_token_is_refused_still_counts_as_renewed(emulator: Emulator) -> None:
     class Expiring(OneSecret):
         """Its cache ends once the token was given."""
 
@@ -169,7 +169,7 @@ def test_a_secret_that_turned_stale_while_its_token_was_refused_is_still_a_newer
     assert emulator.programs.activations[5, "Code-1"] == 1
 
 
-def test_altcrafts_words_can_be_carried_on(emulator: Emulator, client: Client) -> None:
+def test_altcrafts_error_text_is_made_safe_for_xml_and_logs(emulator: Emulator, client: Client) -> None:
     body = r'{"data": null, "error": 901, "error_text": "cut \ud83d off\u0000"}'
     emulator.faults.set([Page(status=200, body=body)])
     with pytest.raises(Refused) as refused:
@@ -189,7 +189,7 @@ def test_the_token_is_read_again_on_demand(emulator: Emulator, wire: Wire) -> No
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
 @pytest.mark.parametrize("error", [0, 401, 500, 901])
-def test_a_sick_altcraft_is_unreachable_whatever_its_envelope_says(
+def test_http_429_and_5xx_are_unreachable_whatever_the_envelope(
     emulator: Emulator, client: Client, status: int, error: int
 ) -> None:
     emulator.faults.set([Refuse(error=error, error_text="slow down", status=status)])
@@ -201,7 +201,7 @@ def test_a_sick_altcraft_is_unreachable_whatever_its_envelope_says(
 
 
 @pytest.mark.parametrize(("error", "lost"), [(402, False), (429, False), (440, False), (500, True), (599, True)])
-def test_an_error_that_says_nothing_of_the_code_is_not_understood(
+def test_an_error_that_is_not_about_the_code_is_not_understood(
     emulator: Emulator, client: Client, error: int, lost: bool
 ) -> None:
     emulator.faults.set([Refuse(error=error, error_text="?")])
@@ -211,13 +211,13 @@ def test_an_error_that_says_nothing_of_the_code_is_not_understood(
 
 
 @pytest.mark.parametrize("location", ["http://[bad", "http://x/\xff"])
-def test_a_redirect_to_nowhere_is_incoherent(emulator: Emulator, client: Client, location: str) -> None:
+def test_a_redirect_to_an_invalid_address_is_incoherent(emulator: Emulator, client: Client, location: str) -> None:
     emulator.faults.set([Page(status=302, headers={"Location": location})])
     with pytest.raises(IncoherentReply):
         client.activate("attached", 5)
 
 
-def test_a_sick_altcraft_that_says_when_to_come_back_keeps_its_words(emulator: Emulator, client: Client) -> None:
+def test_a_5xx_with_retry_after_keeps_altcrafts_error_text(emulator: Emulator, client: Client) -> None:
     body = '{"data": null, "error": 901, "error_text": "slow down"}'
     emulator.faults.set(
         [Page(status=503, content_type="application/json", body=body, headers={"Retry-After": "0"}, calls=None)]
@@ -238,7 +238,7 @@ def test_an_error_may_come_in_the_other_format(emulator: Emulator, client: Clien
 
 @pytest.mark.parametrize("status", [200, 400, 404])
 @pytest.mark.parametrize("error", [-1, 1, 400, 404, 499, 600, 777])
-def test_a_refusal_is_known_by_its_error_and_not_by_the_status(
+def test_a_refusal_is_recognised_by_its_error_and_not_by_the_status(
     emulator: Emulator, client: Client, status: int, error: int
 ) -> None:
     emulator.faults.set([Refuse(error=error, error_text="no", status=status)])
@@ -259,7 +259,7 @@ def recorded(wire: Wire) -> Iterator[tuple[Client, list[Request]]]:
         yield Client(server.url + "/", Token(OneSecret('{"token": "t0p"}')), wire), seen
 
 
-def test_what_goes_over_the_wire(recorded: tuple[Client, list[Request]], wire: Wire) -> None:
+def test_the_request_that_is_sent(recorded: tuple[Client, list[Request]], wire: Wire) -> None:
     client, seen = recorded
     client.activate("Code-1", 5)
     client.activate("Code-2", 5)
@@ -301,7 +301,7 @@ def test_a_secret_without_a_token_that_was_fixed_just_now_is_used_at_once() -> N
     assert secret.refreshed == 1
 
 
-def test_a_secret_that_stays_without_a_token_is_read_once_in_a_while() -> None:
+def test_a_secret_that_stays_without_a_token_is_read_at_most_every_few_seconds() -> None:
     secret, clock = OneSecret("{}"), Clock()
     token = Token(secret, clock)
     for _ in range(50):
@@ -330,7 +330,7 @@ def test_a_token_that_turned_unusable_while_it_was_refused_is_read_again(emulato
 
 
 @pytest.mark.parametrize("url", ["", "example.altcraft.com", "ftp://example.altcraft.com", "https://", "https://x?y=1"])
-def test_an_address_that_is_none_is_named(url: str) -> None:
+def test_an_invalid_address_names_the_setting(url: str) -> None:
     with pytest.raises(ValueError, match="ALTCRAFT_URL"):
         Client(url, Token(OneSecret(TOKEN)))
 

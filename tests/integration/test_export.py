@@ -171,7 +171,7 @@ FAULTS: dict[str, tuple[AnyFault, str, bool]] = {
 
 
 @pytest.mark.parametrize(("fault", "type_", "retryable"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_failed_export_leaves_nothing_but_its_reason(
+def test_a_failed_export_leaves_only_its_reason(
     exporter: Exporter, bucket: Bucket, emulator: Emulator, fault: AnyFault, type_: str, retryable: bool
 ) -> None:
     emulator.faults.set([fault])
@@ -189,7 +189,7 @@ def test_a_failed_export_leaves_nothing_but_its_reason(
     assert run(exporter, request="another").status == "succeeded"
 
 
-def test_altcrafts_own_words_are_kept(exporter: Exporter, emulator: Emulator) -> None:
+def test_altcrafts_error_text_is_kept(exporter: Exporter, emulator: Emulator) -> None:
     emulator.faults.set([Refuse(error=402, error_text="Tariff limit reached")])
 
     error = run(exporter).error
@@ -217,7 +217,7 @@ def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulato
     assert (manifest.status, manifest.codes) == ("succeeded", 3)
 
 
-def test_the_same_export_again_is_the_one_that_was_made(exporter: Exporter, bucket: Bucket, emulator: Emulator) -> None:
+def test_repeating_an_export_returns_the_first_one(exporter: Exporter, bucket: Bucket, emulator: Emulator) -> None:
     first = run(exporter)
     emulator.programs.create(6, generated=5)
 
@@ -225,7 +225,7 @@ def test_the_same_export_again_is_the_one_that_was_made(exporter: Exporter, buck
     assert len(bucket.keys("crm/promocodes/")) == 1
 
 
-def test_the_same_export_at_once_is_one_export(exporter: Exporter, bucket: Bucket) -> None:
+def test_concurrent_runs_of_an_export_make_one_export(exporter: Exporter, bucket: Bucket) -> None:
     manifests: list[Manifest] = []
     threads = [
         threading.Thread(target=lambda name: manifests.append(run(exporter, request=name)), args=(f"request {number}",))
@@ -243,7 +243,7 @@ def test_the_same_export_at_once_is_one_export(exporter: Exporter, bucket: Bucke
     assert bucket.half_uploads() == []
 
 
-def test_an_export_id_belongs_to_one_order(exporter: Exporter) -> None:
+def test_an_export_id_belongs_to_one_request(exporter: Exporter) -> None:
     run(exporter)
 
     with pytest.raises(OtherExport):
@@ -260,7 +260,7 @@ def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str =
     return claimed
 
 
-def test_a_run_that_lives_is_left_alone(exporter: Exporter) -> None:
+def test_a_live_run_is_not_taken_over(exporter: Exporter) -> None:
     left_behind(exporter, request="first", began=datetime.now(UTC))
 
     assert run(exporter, request="second").status == "running"
@@ -323,7 +323,7 @@ def object_without_manifest(exporter: Exporter, bucket: Bucket) -> None:
 
 
 @pytest.mark.usefixtures("object_without_manifest")
-def test_the_object_of_a_killed_run_is_made_good_by_the_next_try_without_altcraft(
+def test_the_object_of_a_killed_run_is_adopted_by_the_next_try_without_altcraft(
     exporter: Exporter, bucket: Bucket, emulator: Emulator
 ) -> None:
     emulator.faults.set([Page(calls=None)])
@@ -336,7 +336,7 @@ def test_the_object_of_a_killed_run_is_made_good_by_the_next_try_without_altcraf
 
 
 @pytest.mark.usefixtures("object_without_manifest")
-def test_the_object_of_a_killed_run_is_made_good_by_who_asks_for_its_status(exporter: Exporter, bucket: Bucket) -> None:
+def test_the_object_of_a_killed_run_is_adopted_by_a_status_request(exporter: Exporter, bucket: Bucket) -> None:
     now = datetime.now(UTC)
     assert (young := exporter.manifests.look(ID, now)) is not None
     assert young.status == "running"
@@ -347,7 +347,7 @@ def test_the_object_of_a_killed_run_is_made_good_by_who_asks_for_its_status(expo
     assert exporter.manifests.read(ID) == old
 
 
-def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
+def test_an_object_that_was_never_announced_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
     # Given a run that was killed between its object and its manifest
     key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=gzip.compress(b'{"code":"A"}\n'))
@@ -359,7 +359,7 @@ def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucke
     assert len(bucket.rows(manifest)) == manifest.codes == 1000
 
 
-def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) -> None:
+def test_latest_is_updated_after_a_kill(exporter: Exporter, bucket: Bucket) -> None:
     # Given a run that was killed between its manifest and `latest`
     run(exporter)
     bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
@@ -369,7 +369,7 @@ def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) ->
     assert bucket.latest() == ID
 
 
-def test_a_run_that_gives_no_sign_of_life_reads_as_failed(exporter: Exporter) -> None:
+def test_a_run_without_a_recent_update_is_reported_as_failed(exporter: Exporter) -> None:
     now = datetime.now(UTC)
     left_behind(exporter, request="first", began=now)
 
@@ -381,7 +381,7 @@ def test_a_run_that_gives_no_sign_of_life_reads_as_failed(exporter: Exporter) ->
     assert (old.status, (old.error or {})["type"]) == ("failed", "killed")
 
 
-def test_a_run_that_takes_longer_than_a_function_lives_is_left_alone_while_it_gives_signs_of_life(
+def test_a_run_longer_than_a_functions_timeout_is_not_taken_over_while_it_updates_its_manifest(
     exporter: Exporter,
 ) -> None:
     # Given a run that began an hour ago, on a machine without a deadline, and wrote its counts just now
@@ -433,7 +433,7 @@ def test_a_run_that_was_superseded_publishes_nothing(bucket: Bucket) -> None:
     assert second.save(codes=5).codes == 5
 
 
-def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
+def test_a_run_that_reaches_its_deadline_fails(bucket: Bucket) -> None:
     rows = Rows()
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows)
 
@@ -445,7 +445,7 @@ def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
     rows.go_on.set()
 
 
-def test_a_run_tells_how_far_it_is(bucket: Bucket) -> None:
+def test_a_run_reports_its_progress(bucket: Bucket) -> None:
     rows = Rows()
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, beat=0.01)
     running = threading.Thread(target=run, args=(exporter,))
@@ -504,7 +504,7 @@ def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, acc
     ("before", "after", "suspect"),
     [(100, 50, False), (100, 49, True), (100, 0, True), (1, 1, False), (3, 2, False), (3, 1, True), (0, 5, False)],
 )
-def test_an_export_that_shrank_is_kept_and_latest_stays(
+def test_an_export_that_shrank_is_kept_and_latest_does_not_move(
     bucket: Bucket, emulator: Emulator, before: int, after: int, suspect: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exporter = exporter_of(bucket, emulator.url)
@@ -541,7 +541,7 @@ def test_a_first_export_without_codes_leaves_no_latest(bucket: Bucket, emulator:
     assert bucket.keys("crm/latest/") == []
 
 
-def test_a_suspect_export_is_accepted_by_who_asks_for_it(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_suspect_export_is_accepted_by_its_request(bucket: Bucket, emulator: Emulator) -> None:
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 100, "export-1")
 
@@ -599,7 +599,7 @@ STRANGE_MANIFESTS = {
 
 
 @pytest.mark.parametrize("strange", STRANGE_MANIFESTS.values(), ids=STRANGE_MANIFESTS.keys())
-def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_so(
+def test_an_unreadable_latest_is_replaced_only_if_an_operator_accepts_it(
     bucket: Bucket, emulator: Emulator, strange: bytes
 ) -> None:
     key = "crm/latest/loyalty_id=6.json"
@@ -619,7 +619,7 @@ def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_
     assert (good.suspect, bucket.read(key)) == (False, strange)
 
 
-def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_latest_of_a_newer_version_can_be_read(bucket: Bucket, emulator: Emulator) -> None:
     key = "crm/latest/loyalty_id=6.json"
     newer = asdict(replace(begun("export-1", ORDER, datetime.now(UTC)), status="succeeded", codes=1000)) | {"shards": 5}
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=json.dumps(newer).encode())
@@ -630,9 +630,7 @@ def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emu
 
 
 @pytest.mark.parametrize("strange", [b"by hand", b'{"export_id": "another"}'])
-def test_a_manifest_that_is_not_understood_is_named_and_not_touched(
-    exporter: Exporter, bucket: Bucket, strange: bytes
-) -> None:
+def test_an_unreadable_manifest_is_named_and_not_changed(exporter: Exporter, bucket: Bucket, strange: bytes) -> None:
     key = f"crm/exports/{ID}.json"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
 
@@ -644,7 +642,7 @@ def test_a_manifest_that_is_not_understood_is_named_and_not_touched(
     assert bucket.keys("crm/promocodes/") == []
 
 
-def test_a_killed_run_that_is_suspect_is_adopted_and_latest_stays(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_killed_run_that_is_suspect_is_adopted_and_latest_does_not_move(bucket: Bucket, emulator: Emulator) -> None:
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 100, "export-1")
     with pytest.raises(Killed):
@@ -656,7 +654,7 @@ def test_a_killed_run_that_is_suspect_is_adopted_and_latest_stays(bucket: Bucket
     assert (seen.status, seen.codes, seen.suspect, bucket.latest()) == ("succeeded", 3, True, "export-1")
 
 
-def test_moments_are_rfc_3339_in_utc() -> None:
+def test_times_are_rfc_3339_in_utc() -> None:
     assert rfc3339(datetime(2026, 11, 22, 3, 0, tzinfo=UTC)) == "2026-11-22T03:00:00.000Z"
 
 
@@ -702,7 +700,7 @@ def test_a_large_export_is_uploaded_in_parts(bucket: Bucket) -> None:
     assert bucket.half_uploads() == []
 
 
-def test_a_large_export_that_nobody_was_told_of_is_replaced(bucket: Bucket) -> None:
+def test_a_large_export_that_was_never_announced_is_replaced(bucket: Bucket) -> None:
     key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"an earlier try's")
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows())
@@ -761,7 +759,7 @@ def answered(code: str, call: str) -> ClientError:
     ],
     ids=["nothing", "no such upload", "there is one"],
 )
-def test_an_object_is_good_though_the_answer_to_its_completion_is_lost(bucket: Bucket, again: Exception) -> None:
+def test_an_object_is_good_although_the_answer_to_its_completion_is_lost(bucket: Bucket, again: Exception) -> None:
     s3 = Forgetful(bucket.s3, "complete_multipart_upload", again)
 
     manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: ManyRows()))
@@ -803,7 +801,7 @@ COMPLETIONS = {
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
 @pytest.mark.parametrize(("call", "batch"), COMPLETIONS.values(), ids=COMPLETIONS.keys())
-def test_an_answer_without_an_etag_is_not_believed(bucket: Bucket, call: str, batch: Any, passed_on: bool) -> None:
+def test_an_answer_without_an_etag_is_no_success(bucket: Bucket, call: str, batch: Any, passed_on: bool) -> None:
     rows = Batches([batch]) if batch else ManyRows()
     proxied = Proxied(bucket.s3, frozenset({call}), passed_on)
 
@@ -895,7 +893,7 @@ def test_a_proxys_page_is_not_taken_for_a_completion(
 
 
 @pytest.mark.parametrize("call", ["create_multipart_upload", "upload_part"])
-def test_a_part_that_nobody_confirms_ends_the_export(bucket: Bucket, call: str) -> None:
+def test_an_unconfirmed_part_fails_the_export(bucket: Bucket, call: str) -> None:
     manifest = run(Exporter(Proxied(bucket.s3, frozenset({call})), bucket.name, "crm/", lambda _: ManyRows()))
 
     assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
@@ -934,7 +932,7 @@ class Blind:
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["it was done", "it was not done"])
-def test_an_object_that_nobody_can_look_at_is_neither_announced_nor_forgotten(bucket: Bucket, done: bool) -> None:
+def test_an_object_that_cannot_be_looked_up_is_neither_announced_nor_discarded(bucket: Bucket, done: bool) -> None:
     # Given a completion whose answer is lost, and an object that cannot be looked at
     blind = Blind(bucket.s3, done)
     exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
@@ -983,7 +981,7 @@ def export_without_latest(bucket: Bucket, emulator: Emulator) -> Exporter:
     return exporter
 
 
-def test_latest_is_caught_up_by_who_looks(export_without_latest: Exporter, bucket: Bucket) -> None:
+def test_latest_is_updated_by_a_status_request(export_without_latest: Exporter, bucket: Bucket) -> None:
     denied = replace(export_without_latest, s3=LatestDenied(bucket.s3))
     now = datetime.now(UTC)
 
@@ -994,9 +992,7 @@ def test_latest_is_caught_up_by_who_looks(export_without_latest: Exporter, bucke
     assert bucket.latest() == "export-1"
 
 
-def test_latest_is_caught_up_by_who_runs_next(
-    export_without_latest: Exporter, bucket: Bucket, emulator: Emulator
-) -> None:
+def test_latest_is_updated_by_the_next_run(export_without_latest: Exporter, bucket: Bucket, emulator: Emulator) -> None:
     # Given that the next run of the program fails, or is suspect
     emulator.faults.set([Page()])
     assert export(export_without_latest, emulator, 10, "export-2").status == "failed"
@@ -1017,7 +1013,7 @@ def test_a_defect_is_recorded_and_raised(bucket: Bucket) -> None:
     assert "of ours" not in json.dumps(asdict(manifest))
 
 
-def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
+def test_a_missing_bucket_is_reported(bucket: Bucket) -> None:
     missing = Exporter(bucket.s3, "no-such-bucket", "", lambda _: ManyRows())
 
     with pytest.raises(ClientError) as caught:
@@ -1046,7 +1042,7 @@ def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("moment", ["at its start", "in the middle of its upload"])
-def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
+def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
     bucket: Bucket, emulator: Emulator, aws: Aws, moment: str
 ) -> None:
     # Given an export in a process of its own, of a program that takes minutes to read
@@ -1103,7 +1099,7 @@ def post(body: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=["an unreadable secret", "no address"],
 )
-def test_what_is_not_set_up_is_named_in_the_manifest(
+def test_a_missing_setting_is_named_in_the_manifest(
     aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], words: str
 ) -> None:
     done = invoke(settings_of(aws, emulator, bucket) | wrong, {"loyalty_id": 6})
@@ -1137,7 +1133,9 @@ def test_a_wrong_setting_is_named(
         assert words in done.stderr.splitlines()[-1]
 
 
-def test_an_export_that_cannot_be_begun_does_not_say_running(aws: Aws, emulator: Emulator, bucket: Bucket) -> None:
+def test_an_export_that_cannot_be_begun_is_not_reported_as_running(
+    aws: Aws, emulator: Emulator, bucket: Bucket
+) -> None:
     # Given a Lambda that does not answer
     nowhere = {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"}
 
@@ -1148,7 +1146,7 @@ def test_an_export_that_cannot_be_begun_does_not_say_running(aws: Aws, emulator:
     assert json.loads(bucket.read(key))["status"] == "failed"
 
 
-def test_ten_thousand_parts_hold_what_an_object_may_hold() -> None:
+def test_ten_thousand_parts_hold_the_largest_object() -> None:
     sizes = [part_bytes(number) for number in range(1, 10_001)]
 
     assert sum(sizes) >= 5 << 40

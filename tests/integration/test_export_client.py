@@ -109,7 +109,7 @@ def codes(server: Server, wire: Wire = "json", *tokens: str, read: float = 5) ->
 @pytest.mark.parametrize("wire", ["json", "xml"])
 @pytest.mark.parametrize("error_text", [b"ok", "Успех".encode()])
 @pytest.mark.parametrize("chunk", [0, 1, 7])
-def test_a_whole_reply_gives_every_code(server: Server, wire: Wire, error_text: bytes, chunk: int) -> None:
+def test_a_complete_reply_gives_every_code(server: Server, wire: Wire, error_text: bytes, chunk: int) -> None:
     ends = {
         "json": ROWS + b'"error":0,"error_text":"' + error_text + b'"}',
         "xml": XML_ROWS + b"<error>0</error><error_text>" + error_text + b"</error_text></xml>",
@@ -137,7 +137,7 @@ def test_any_legal_spelling_is_read(server: Server, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("chunk", [0, 3])
-def test_a_packed_reply_is_unpacked(server: Server, chunk: int) -> None:
+def test_a_compressed_reply_is_decompressed(server: Server, chunk: int) -> None:
     # In one piece, and in two, as gzip allows
     for body in (gzip.compress(GOOD), gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])):
         server.answer = Answer(body, encoding="gzip", chunk=chunk)
@@ -188,7 +188,7 @@ INCOHERENT = {
 
 @pytest.mark.parametrize("body", INCOHERENT.values(), ids=INCOHERENT.keys())
 @pytest.mark.parametrize("chunk", [0, 1])
-def test_what_is_no_envelope_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
+def test_a_reply_without_an_envelope_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
     server.answer = Answer(body, chunk=chunk)
 
     with pytest.raises(IncoherentReply):
@@ -196,7 +196,7 @@ def test_what_is_no_envelope_is_incoherent(server: Server, body: bytes, chunk: i
 
 
 @pytest.mark.parametrize("chunk", [0, 10])
-def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, chunk: int) -> None:
+def test_a_truncated_reply_is_incoherent_wherever_it_ends(server: Server, chunk: int) -> None:
     for length in range(len(GOOD)):
         server.answer = Answer(GOOD[:length], cut=True, chunk=chunk)
         with pytest.raises(IncoherentReply):
@@ -204,7 +204,7 @@ def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Server, 
 
 
 @pytest.mark.parametrize("encoding", ["deflate", "gzip, gzip", "br", "zstd", "gzip, deflate"])
-def test_a_packing_that_was_not_asked_for_is_refused_unopened(server: Server, encoding: str) -> None:
+def test_an_encoding_that_was_not_requested_is_refused_undecoded(server: Server, encoding: str) -> None:
     server.answer = Answer(zlib.compress(GOOD), encoding=encoding)
 
     with pytest.raises(IncoherentReply, match="not requested"):
@@ -225,14 +225,14 @@ BROKEN_PACKINGS = {
 
 @pytest.mark.parametrize("body", BROKEN_PACKINGS.values(), ids=BROKEN_PACKINGS.keys())
 @pytest.mark.parametrize("chunk", [0, 1])
-def test_a_broken_packing_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
+def test_broken_gzip_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
     server.answer = Answer(body, encoding="gzip", chunk=chunk)
 
     with pytest.raises(IncoherentReply):
         codes(server)
 
 
-def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(server: Server) -> None:
+def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Server) -> None:
     # Also where all rows and the outcome have arrived, and only the checksum has not
     for length in range(len(PACKED)):
         server.answer = Answer(PACKED[:length], encoding="gzip")
@@ -242,7 +242,7 @@ def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(serve
 
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
 @pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
-def test_a_refusal_is_told_with_its_words(server: Server, rows: bytes, wire: Wire) -> None:
+def test_a_refusal_has_altcrafts_error_text(server: Server, rows: bytes, wire: Wire) -> None:
     server.answer = Answer(rows + b'"error":901,"error_text":"limit"}')
 
     with pytest.raises(Refused) as caught:
@@ -252,7 +252,7 @@ def test_a_refusal_is_told_with_its_words(server: Server, rows: bytes, wire: Wir
 
 
 @pytest.mark.parametrize("error", [402, 429, 440, 500])
-def test_an_error_that_says_nothing_of_the_program_may_pass(server: Server, error: int) -> None:
+def test_an_error_that_is_not_about_the_program_is_retryable(server: Server, error: int) -> None:
     server.answer = Answer(ROWS + b'"error":%d,"error_text":"limit"}' % error)
 
     with pytest.raises(NotUnderstood) as caught:
@@ -277,7 +277,7 @@ def test_an_overloaded_server_is_unreachable(server: Server, status: int, body: 
         codes(server)
 
 
-def test_a_server_that_falls_silent_is_unreachable(server: Server) -> None:
+def test_a_server_that_stops_sending_is_unreachable(server: Server) -> None:
     server.answer = Answer(ROWS, silent=True)
 
     with pytest.raises(Unreachable):
@@ -294,7 +294,7 @@ def test_a_refused_token_is_read_again_once(server: Server) -> None:
     assert b'"token":"new"' in server.asked[1]
 
 
-def test_a_refusal_behind_rows_is_not_asked_again(server: Server) -> None:
+def test_a_refusal_after_rows_is_not_retried(server: Server) -> None:
     server.answer = Answer(ROWS + b'"error":401,"error_text":"API token required"}')
 
     with pytest.raises(TokenRefused):

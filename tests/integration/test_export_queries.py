@@ -155,7 +155,7 @@ def test_promocodes_shows_every_format_alike(
     assert sorted(found) == sorted((code, state, 5, TODAY, output_format) for code, state in states.items())
 
 
-def test_promocodes_has_the_same_marks_in_every_format(exports: Path) -> None:
+def test_promocodes_has_the_same_timestamps_in_every_format(exports: Path) -> None:
     marks = ask(
         exports,
         """
@@ -174,7 +174,7 @@ def test_promocodes_has_the_same_marks_in_every_format(exports: Path) -> None:
     }
 
 
-def test_promocodes_latest_is_one_export_of_each_program_and_no_suspect_one(exports: Path) -> None:
+def test_promocodes_latest_is_one_export_of_each_program_and_not_a_suspect_one(exports: Path) -> None:
     found = ask(exports, "SELECT DISTINCT loyalty_id, export_id, dt FROM promocodes_latest ORDER BY 1")
 
     assert found == [(5, "e-53", TODAY), (6, "e-61", TODAY), (7, "e-74", TODAY)]
@@ -233,7 +233,7 @@ def reconciled(exports: Path) -> Path:
     return exports
 
 
-def test_the_ledger_is_its_newest_whole_export(reconciled: Path) -> None:
+def test_the_ledger_is_its_newest_complete_export(reconciled: Path) -> None:
     found = ask(
         reconciled, "SELECT loyalty_id, code, state, order_id, redeemed_at, ledger_at FROM ledger ORDER BY 1, 2"
     )
@@ -245,7 +245,7 @@ def test_the_ledger_is_its_newest_whole_export(reconciled: Path) -> None:
     assert "=SUM(1)" not in {row[1] for row in found}
 
 
-def test_reconciliation_names_four_kinds_and_leaves_out_what_happened_in_between(reconciled: Path) -> None:
+def test_reconciliation_has_four_kinds_and_ignores_changes_between_the_exports(reconciled: Path) -> None:
     found = ask(reconciled, "SELECT kind, code, order_id, export_id FROM reconciliation ORDER BY 1, 2")
 
     assert found == [
@@ -258,7 +258,7 @@ def test_reconciliation_names_four_kinds_and_leaves_out_what_happened_in_between
     assert {row[0] for row in found} == set(KINDS)
 
 
-def test_reconciliation_with_an_older_ledger_does_not_blame_altcraft_for_what_came_after(exports: Path) -> None:
+def test_reconciliation_with_an_older_ledger_ignores_later_activations_in_altcraft(exports: Path) -> None:
     export_ledger(exports, YESTERDAY, ledger_item("given", "claimed", claimed_at=text(YESTERDAY)))
 
     found = ask(exports, "SELECT kind, code FROM reconciliation")
@@ -319,7 +319,7 @@ def test_every_view_and_query_is_run_and_listed() -> None:
     assert all(f"(views/{name}.sql)" in readme for name in analytics.VIEWS)
 
 
-def test_the_template_holds_what_the_files_say() -> None:
+def test_the_template_agrees_with_the_files() -> None:
     text = analytics.TEMPLATE.read_text(encoding="utf-8")
 
     assert text == analytics.written(text, document()), "run `make analytics`"
@@ -335,7 +335,7 @@ def views() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
             yield one["Name"], one, json.loads(base64.b64decode(packed[1]))
 
 
-def test_a_view_is_kept_as_athena_keeps_one() -> None:
+def test_a_view_is_stored_in_athenas_format() -> None:
     kept = list(views())
 
     assert [name for name, _, _ in kept] == list(analytics.VIEWS)

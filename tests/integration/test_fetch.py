@@ -171,7 +171,7 @@ def bench(aws: Aws, shops: Shops, monkeypatch: pytest.MonkeyPatch) -> Iterator[B
         ),
     ],
 )
-def test_given_a_webhook_with_an_id_then_the_shop_is_asked_and_its_codes_are_queued(
+def test_given_a_webhook_with_an_id_then_the_shops_api_is_called_and_its_codes_are_queued(
     bench: Bench, shops: Shops, name: str, body: str, host: str, order_id: str, code: str
 ) -> None:
     bench.deliver(name, (EVENTS / "bodies" / body).read_bytes())
@@ -219,7 +219,7 @@ class TestAnswers:
             (answering({"paymentStatus": "PAID", "id": "X", "discountCoupon": {"code": 1.5}}), None),
         ],
     )
-    def test_given_an_answer_that_is_not_understood_then_it_is_asked_again_and_nothing_queued(
+    def test_given_an_answer_that_is_not_understood_then_the_call_is_retried_and_nothing_queued(
         self, bench: Bench, shops: Shops, answer: Callable[[Request], Response], reason: str | None
     ) -> None:
         shops.answer = answer
@@ -249,14 +249,16 @@ class TestAnswers:
         assert bench.received() == []
 
     @pytest.mark.parametrize("name", ["gone", "eu-shop"])
-    def test_given_a_source_that_is_gone_or_asks_no_more_then_it_waits(self, bench: Bench, name: str) -> None:
+    def test_given_a_source_that_was_removed_or_has_no_fetch_any_more_then_the_message_waits(
+        self, bench: Bench, name: str
+    ) -> None:
         with pytest.raises(TryAgain) as raised:
             bench.fetcher.take(order(name))
         assert str(raised.value.reason) == "source_unavailable"
 
 
 class TestWorker:
-    def test_given_the_api_is_down_then_the_message_comes_back_and_goes_through_once_it_is_up(
+    def test_given_the_api_is_down_then_the_message_comes_back_and_succeeds_once_it_is_up(
         self, bench: Bench, shops: Shops
     ) -> None:
         bench.deliver("ecwid", (EVENTS / "bodies" / "ecwid.json").read_bytes())
@@ -279,7 +281,7 @@ class TestWorker:
         assert json.loads(letter["Body"])["fetch"] == "/api/v3/1003/orders/XJ12H"
 
 
-def test_given_a_name_of_this_machine_then_no_connection_is_made() -> None:
+def test_given_a_host_name_of_this_machine_then_no_connection_is_made() -> None:
     with pytest.raises(Unanswered) as raised:
         connect("localhost")
     assert raised.value.reason == "shop_refused"
@@ -334,7 +336,7 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
 class TestTls:
     """The address was checked before; that it is the host, TLS has to prove."""
 
-    def test_given_the_host_proves_its_name_then_it_is_asked_at_the_pinned_address(
+    def test_given_a_valid_certificate_then_the_host_is_called_at_the_pinned_address(
         self, tls_shop: tuple[int, str]
     ) -> None:
         port, authorities = tls_shop
@@ -344,7 +346,7 @@ class TestTls:
         assert answer == {"host": "shop.example.com", "path": "/orders/1"}
 
     @pytest.mark.parametrize(("host", "trusted"), [("other.example.com", True), ("shop.example.com", False)])
-    def test_given_it_proves_nothing_then_it_is_not_asked(
+    def test_given_an_invalid_certificate_then_the_host_is_not_called(
         self, tls_shop: tuple[int, str], host: str, trusted: bool
     ) -> None:
         port, authorities = tls_shop

@@ -42,7 +42,7 @@ def test_given_a_secret_that_was_read_when_it_changes_then_the_cached_text_is_se
     assert secret.text() == "new"
 
 
-def test_given_a_fresh_secret_when_refreshed_then_it_is_read_again_and_cached_anew(manager: Any) -> None:
+def test_given_a_fresh_secret_when_refreshed_then_it_is_read_and_cached_again(manager: Any) -> None:
     name, clock = _secret(manager, SecretString="old"), Clock()
     secret = Secret(name, clock)
     secret.text()

@@ -85,7 +85,7 @@ class ByTheQueue:
 @pytest.mark.parametrize("wire", get_args(Wire))
 @pytest.mark.parametrize("by", ["API", "queue"])
 @pytest.mark.parametrize("illness", ILLNESSES.values(), ids=ILLNESSES.keys())
-def test_no_code_is_lost_and_no_order_is_answered_wrongly(
+def test_no_code_is_lost_and_no_order_gets_a_wrong_answer(
     emulator: Emulator, aws: Aws, table: str, illness: Sequence[AnyFault], by: str, wire: Wire
 ) -> None:
     queue = ByTheQueue(aws.client("sqs"))

@@ -94,7 +94,7 @@ def test_given_a_body_that_cannot_be_read_then_its_exact_bytes_are_in_the_bucket
     assert not stack.queued()
 
 
-def test_given_the_secret_is_rotated_then_the_first_delivery_by_the_new_one_is_taken(stack: Stack) -> None:
+def test_given_the_secret_is_rotated_then_the_first_delivery_with_the_new_one_is_accepted(stack: Stack) -> None:
     stack.intake.receive("eu-shop", shopify(1, ["A"]))
     rotated = {"eu-shop": {**SOURCES["eu-shop"], "secrets": ["next", "current"]}}
     stack.secrets.put_secret_value(SecretId=stack.secret, SecretString=json.dumps(rotated))
@@ -181,13 +181,13 @@ class TestPartialFailures:
         assert sorted(sqs.taken) == sorted(CODES)
         assert sqs.calls == [CODES[:10], CODES[2:10], CODES[10:]]
 
-    def test_given_one_message_is_never_taken_then_the_codes_are_unqueued_and_it_ends(self) -> None:
+    def test_given_one_message_is_never_accepted_then_unqueued_is_raised_after_some_attempts(self) -> None:
         sqs = PartialSqs(lambda _, code: code != "C-7")
         with pytest.raises(Unqueued, match="InternalError"):
             sqs.send(CODES)
         assert sqs.calls[1:] == [["C-7"], ["C-7"]]
 
-    def test_given_a_success_without_a_messages_id_then_the_codes_are_unqueued(self) -> None:
+    def test_given_a_success_without_a_message_id_then_unqueued_is_raised(self) -> None:
         sqs = PartialSqs(lambda _call, _code: True, confirms=False)
         with pytest.raises(Unqueued, match="refused 1 of 1 messages: not confirmed"):
             sqs.send(["C-1"])

@@ -112,7 +112,7 @@ def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulat
 
 
 @pytest.mark.parametrize("down", [True, False])
-def test_each_try_tells_how_long_the_order_has_been_waiting(
+def test_each_try_records_how_long_the_order_has_been_waiting(
     bench: Bench, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], down: bool
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
@@ -131,14 +131,14 @@ def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator)
     assert emulator.programs.activations[5, "c1"] == 1
 
 
-def test_what_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_that_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
     emulator.programs.add(5, "loose")
     bench.send(order("c1", "shop/1"), order("c1", "shop/2"), order("loose"), order("unknown"))
     assert bench.work(bench.receive()) == []
     assert bench.dead_letters() == []
 
 
-def test_only_the_messages_that_failed_come_back_and_each_after_a_pause(bench: Bench, emulator: Emulator) -> None:
+def test_only_the_messages_that_failed_come_back_each_after_a_backoff(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
     bench.send(order("c1", "shop/1"), order("c2", "shop/2"))
     event = bench.receive()
@@ -146,7 +146,7 @@ def test_only_the_messages_that_failed_come_back_and_each_after_a_pause(bench: B
     assert emulator.journal.calls["activate"] == 2
 
 
-def test_altcraft_is_left_alone_while_it_is_down(bench: Bench, emulator: Emulator) -> None:
+def test_the_circuit_breaker_opens_while_altcraft_is_down(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Page(status=503, calls=None)])
     bench.send(*(order(f"c{number}", f"shop/{number}") for number in range(10)))
     assert len(bench.work(bench.receive())) == 10
@@ -169,7 +169,7 @@ def test_a_message_that_was_tried_for_a_day_becomes_a_dead_letter_with_its_reaso
     assert "401" in reasons["detail"]
 
 
-def test_a_message_that_lay_unread_for_a_day_still_has_its_day_of_tries(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_that_nobody_received_for_a_day_is_still_retried_for_a_day(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Page(status=503, calls=None)])
     bench.send(order("c1"))
     assert bench.work(bench.receive(sent_ms_ago=2 * DAY_MS)) == ["shop/1001"]
@@ -186,7 +186,7 @@ def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> 
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
 
 
-def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
+def test_a_message_that_cannot_be_sent_to_the_dead_letter_queue_comes_back(bench: Bench) -> None:
     bench.send("not json")
     event = bench.receive()
     worker = Worker(bench.worker._activator, bench.sqs, bench.queue_url, bench.queue_url + "-gone")  # noqa: SLF001
@@ -194,14 +194,14 @@ def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
     assert [failure["itemIdentifier"] for failure in failures] == [event["Records"][0]["messageId"]]
 
 
-def test_a_message_is_not_begun_without_the_time_for_it(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_is_not_begun_without_enough_time(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive()) == ["shop/1001"]
     assert emulator.journal.calls["activate"] == 0
 
 
-def test_a_message_is_not_given_up_before_it_is_asked_for_again(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_is_not_given_up_by_a_try_without_a_call(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive(first_received_ms_ago=2 * DAY_MS)) == ["shop/1001"]
@@ -220,7 +220,7 @@ def test_a_message_without_an_order_is_the_same_request_when_it_comes_again(benc
     assert item["order_id"]["S"] == f"message/{event['Records'][0]['messageId']}"
 
 
-def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_whose_backoff_cannot_be_set_comes_back_anyway(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
     bench.send(order("c1"))
     event = bench.receive()
@@ -229,11 +229,11 @@ def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Benc
 
 
 @given(st.floats(0, 2 * MAX_AGE_SECONDS))
-def test_pauses_stay_between_their_bounds(age: float) -> None:
+def test_backoffs_stay_within_their_bounds(age: float) -> None:
     assert MIN_BACKOFF_SECONDS * 0.9 - 1 <= backoff(age) <= MAX_BACKOFF_SECONDS
 
 
-def test_pauses_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
+def test_backoffs_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
     age, receives = 0.0, 0
     while age < MAX_AGE_SECONDS:
         age += backoff(age)
@@ -243,13 +243,13 @@ def test_pauses_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
     assert receives < 150
 
 
-def test_the_clock_of_a_queue_ahead_of_ours_is_no_harm(bench: Bench) -> None:
+def test_a_queue_whose_clock_is_ahead_of_ours_does_no_harm(bench: Bench) -> None:
     bench.send(order("c1"))
     ahead = -3_600_000
     assert bench.work(bench.receive(sent_ms_ago=ahead, first_received_ms_ago=ahead)) == []
 
 
-def test_an_event_made_by_hand_may_leave_the_moments_out(bench: Bench, emulator: Emulator) -> None:
+def test_a_hand_made_event_may_omit_the_timestamps(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     event = bench.receive()
     event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "1"}

@@ -25,9 +25,7 @@ def link() -> str:
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "eu-central-1"])
-def test_a_link_opens_what_a_kms_key_encrypts_in_a_bucket_of_today(
-    monkeypatch: pytest.MonkeyPatch, region: str
-) -> None:
+def test_a_link_works_with_a_kms_key_and_with_a_new_bucket(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
 
     address = urlsplit(link())
@@ -38,7 +36,7 @@ def test_a_link_opens_what_a_kms_key_encrypts_in_a_bucket_of_today(
 
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
-def test_a_stand_in_needs_no_host_per_bucket(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_an_emulator_needs_no_host_name_per_bucket(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv(variable, "http://localhost:5000")
 

@@ -25,7 +25,7 @@ json_values = st.recursive(
 
 @settings(deadline=None)
 @given(json_values, st.sampled_from(["application/json", "text/plain", "", "application/vnd.shop+json"]))
-def test_given_json_under_any_name_but_forms_and_xmls_then_it_is_read(value: Any, media_type: str) -> None:
+def test_given_json_of_any_media_type_but_forms_and_xmls_then_it_is_read(value: Any, media_type: str) -> None:
     assert bodies.read(json.dumps(value).encode(), media_type) == value
 
 
@@ -45,7 +45,7 @@ def test_given_a_form_field_twice_then_it_is_a_list() -> None:
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(characters), json_values, max_size=4) | st.lists(json_values, max_size=4))
-def test_given_json_that_calls_itself_a_form_then_it_is_read_as_json(value: Any) -> None:
+def test_given_json_with_the_media_type_of_a_form_then_it_is_read_as_json(value: Any) -> None:
     assert bodies.read(b" \n" + json.dumps(value).encode(), FORM) == value
 
 

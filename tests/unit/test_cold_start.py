@@ -27,7 +27,7 @@ NOWHERE = (
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_given_a_door_when_it_is_ready_then_only_what_it_needs_is_loaded(door: str) -> None:
+def test_given_an_entry_point_when_it_is_ready_then_only_what_it_needs_is_loaded(door: str) -> None:
     code, besides = DOORS[door]
     show = "import json, sys; print(json.dumps(list(sys.modules)))"
     ran = subprocess.run(

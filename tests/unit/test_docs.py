@@ -64,7 +64,7 @@ def anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+def test_links_within_the_repository_have_targets(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if re.match(r"[a-z]+:", target):
@@ -85,7 +85,7 @@ def test_every_page_is_in_the_index() -> None:
             assert f"({linked})" in index
 
 
-def test_the_api_page_tells_every_problem_and_no_other() -> None:
+def test_the_api_page_lists_every_problem_and_no_other() -> None:
     described = {
         kind.rpartition(":")[2]
         for methods in COMMITTED["paths"].values()
@@ -103,7 +103,7 @@ def test_the_api_page_tells_every_problem_and_no_other() -> None:
     assert documented - {"no_such_route"} == described - set(Outcome)
 
 
-def test_the_api_page_tells_every_outcome_with_its_status() -> None:
+def test_the_api_page_lists_every_outcome_with_its_status() -> None:
     documented = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
     assert documented == {Outcome.ACTIVATED: 200} | {
         outcome: int(problem.status) for outcome, problem in PROBLEMS.items()
@@ -116,7 +116,7 @@ def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
     assert f"`{ExportFailed.__name__}`" in API
 
 
-def test_the_json_in_the_api_page_is_json_and_its_machine_handles_our_errors() -> None:
+def test_the_json_in_the_api_page_is_json_and_its_state_machine_handles_our_errors() -> None:
     parsed: list[dict[str, Any]] = [json.loads(snippet) for snippet in snippets(API, "json")]
     machine = next(one for one in parsed if "StartAt" in one)
     states = machine["States"]
@@ -127,7 +127,7 @@ def test_the_json_in_the_api_page_is_json_and_its_machine_handles_our_errors() -
     assert {state["Next"] for state in states.values() if "Next" in state} <= states.keys()
 
 
-def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
+def test_the_state_machine_in_the_api_page_retries_for_a_day() -> None:
     retry = next(json.loads(one) for one in snippets(API, "json") if "StartAt" in one)["States"]["Activate"]["Retry"][0]
     pauses = [
         min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
@@ -171,7 +171,7 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
             assert number(documented[cost]) == round(total, digits), (region, cost)
 
 
-def test_an_idle_stack_costs_what_its_parts_do() -> None:
+def test_the_cost_of_an_idle_stack_is_the_sum_of_its_parts() -> None:
     idle = {row["what"]: row for row in rows(COST, "dollars")}
     for row in idle.values():
         assert number(row["dollars"]) == round(number(row["number"]) * number(row["each"]), 2)

@@ -71,7 +71,7 @@ def test_csv_gives_every_value_back(batches: Sequence[Rows]) -> None:
 
 @pytest.mark.parametrize("code", FORMULAS)
 @pytest.mark.parametrize("beside", [{}, {"unknown": 1}], ids=["usual", "unusual"])
-def test_csv_cells_are_no_formulas(code: str, beside: dict[str, int]) -> None:
+def test_csv_cells_are_not_executed_as_formulas(code: str, beside: dict[str, int]) -> None:
     file = write("csv", [{"code": "plain"}, {"code": code} | beside], [{"code": "last", "attached": code + AT}])
 
     _, _, with_code, with_mark = read_csv(file)

@@ -124,7 +124,7 @@ def test_json_rows_survive_a_cut_at_every_byte(rows: list[dict[str, object]], sp
 
 @given(st.lists(st.one_of(USUAL, ANY), min_size=1, max_size=4), SPELLINGS)
 @settings(deadline=None)
-def test_usual_batch_takes_no_block_that_it_would_change(
+def test_usual_batch_accepts_no_block_that_it_would_change(
     rows: list[dict[str, object]], spelling: dict[str, Any]
 ) -> None:
     block = json.dumps(rows, **spelling).encode().strip()[1:-1]
@@ -154,7 +154,7 @@ FLAT = st.dictionaries(
 
 
 @given(st.lists(st.one_of(USUAL, ANY, FLAT), min_size=1, max_size=4), SPELLINGS)
-def test_flat_batch_takes_no_block_that_it_would_change(
+def test_flat_batch_accepts_no_block_that_it_would_change(
     rows: list[dict[str, object]], spelling: dict[str, Any]
 ) -> None:
     block = json.dumps(rows, **spelling).encode().strip()[1:-1]
@@ -168,7 +168,7 @@ def test_flat_batch_takes_no_block_that_it_would_change(
 
 
 @given(st.data())
-def test_flat_batch_takes_no_key_twice(data: st.DataObject) -> None:
+def test_flat_batch_accepts_no_repeated_key(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(["code", "attached", "x", ":", ""]), min_size=1, max_size=4))
     texts = st.sampled_from(['"A"', '":"', '":A"', '"}"', "5", '[":"]', "null"])
     row = ",".join(f'"{name}":{data.draw(texts)}' for name in names)
@@ -275,7 +275,7 @@ def test_broken_json_rows_are_refused_wherever_they_are_cut(reply: bytes) -> Non
 
 
 @pytest.mark.parametrize("kind", ["json", "xml"])
-def test_rows_that_end_early_are_refused_at_every_byte(kind: str) -> None:
+def test_truncated_rows_are_refused_at_every_byte(kind: str) -> None:
     whole = {
         "json": b'{"data":[{"code":"A"},{"code":"B","attached":"2024-04-01T14:02:05Z"}],"error":0}',
         "xml": b"<xml><data><code>A</code></data><data><code>B</code></data><error>0</error></xml>",
@@ -347,7 +347,9 @@ NO_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
 
 
 @pytest.mark.parametrize("parts", NO_RECORDS.values(), ids=NO_RECORDS.keys())
-def test_what_is_no_record_is_refused_before_it_fills_the_memory(parts: tuple[bytes | Iterator[bytes], ...]) -> None:
+def test_text_around_the_records_is_refused_before_it_fills_the_memory(
+    parts: tuple[bytes | Iterator[bytes], ...],
+) -> None:
     reply = Arriving(*parts)
 
     with pytest.raises(IncoherentReply, match=r"that are not records|in which no record ends"):
@@ -369,7 +371,7 @@ ENDLESS_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
 
 
 @pytest.mark.parametrize("parts", ENDLESS_RECORDS.values(), ids=ENDLESS_RECORDS.keys())
-def test_a_record_that_goes_on_is_refused_before_it_fills_the_memory(
+def test_an_unfinished_record_is_refused_before_it_fills_the_memory(
     parts: tuple[bytes | Iterator[bytes], ...],
 ) -> None:
     reply = Arriving(*parts)
@@ -392,7 +394,7 @@ def test_a_tag_without_end_takes_one_pass(before: bytes, name: bytes) -> None:
 
 @pytest.mark.parametrize("white", [b" " * 1000, b"\n" * (MEGABYTE - CHUNK_BYTES)], ids=["some", "nearly too much"])
 @pytest.mark.parametrize("kind", ["json", "xml"])
-def test_white_space_before_a_reply_is_let_pass_up_to_its_bound(white: bytes, kind: str) -> None:
+def test_white_space_before_a_reply_is_accepted_up_to_its_bound(white: bytes, kind: str) -> None:
     reply = {"json": ROW["json"] + b'],"error":0}', "xml": ROW["xml"] + b"<error>0</error></xml>"}[kind]
 
     batches, _ = read(white + reply, *[CHUNK_BYTES] * (len(white) // CHUNK_BYTES))
@@ -420,7 +422,7 @@ def packed(member: bytes, count: int) -> Iterator[bytes]:
     [(b"a", 500_000), (b"", 500_000), (b" " * (100 * MEGABYTE), 100)],
     ids=["small", "empty", "bombs"],
 )
-def test_what_is_unpacked_comes_in_pieces_of_one_size(member: bytes, count: int) -> None:
+def test_decompressed_pieces_have_one_size(member: bytes, count: int) -> None:
     sizes = [len(piece) for piece in itertools.islice(unpacked(packed(member, count)), 1000)]
 
     assert set(sizes[:-1]) <= {CHUNK_BYTES}
@@ -428,7 +430,7 @@ def test_what_is_unpacked_comes_in_pieces_of_one_size(member: bytes, count: int)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.lists(st.integers(0, 40), max_size=20))
-def test_what_is_unpacked_is_what_was_packed(members: list[bytes], sizes: list[int]) -> None:
+def test_decompressing_gives_the_original(members: list[bytes], sizes: list[int]) -> None:
     whole = b"".join(map(gzip.compress, members))
 
     assert b"".join(unpacked(chunks(whole, sizes))) == b"".join(members)
@@ -576,7 +578,7 @@ def test_usual_xml_rows_are_decoded_as_json_rows_are() -> None:
     assert [batch.lines() for batch in read(as_xml)[0]] == [batch.lines() for batch in read(as_json)[0]]
 
 
-def test_numbers_of_any_size_are_handed_on() -> None:
+def test_numbers_of_any_size_are_passed_on() -> None:
     batches, _ = read(b'{"data":[{"code":"A","big":1e400}],"error":0}')
 
     assert batches[0].lines() == b'{"code":"A","big":1e400}\n'

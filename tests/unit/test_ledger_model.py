@@ -291,7 +291,7 @@ class Shop(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-def test_every_history_keeps_the_promises() -> None:
+def test_every_history_keeps_the_invariants() -> None:
     run_state_machine_as_test(
         Shop,
         settings=settings(

@@ -23,7 +23,7 @@ class Settings:
 GOOD = {"A_TEXT": " text ", "A_NUMBER": "5"}
 
 
-def test_given_the_least_then_the_rest_is_as_declared() -> None:
+def test_given_the_required_settings_then_the_others_have_their_defaults() -> None:
     assert read(Settings, GOOD) == Settings("text", 5, "json", "")
     assert read(Settings, GOOD | {"A_CHOICE": "xml", "A_DEFAULT": "x"}) == Settings("text", 5, "xml", "x")
 
@@ -50,7 +50,7 @@ class Context:
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "test"
 
 
-def test_given_an_address_of_altcraft_that_is_none_when_asked_to_activate_then_the_setting_is_named(
+def test_given_an_invalid_address_of_altcraft_when_activating_then_the_setting_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in (

@@ -100,19 +100,17 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"auth": {"scheme": "hmac", "header": "X", "encoding": "hex", "signed": "{id}.{body}"}}, "auth.signed"),
     ],
 )
-def test_given_a_setting_that_cannot_be_then_it_is_named_and_no_secret_quoted(
-    changes: dict[str, Any], setting: str
-) -> None:
+def test_given_an_invalid_setting_then_it_is_named_and_no_secret_quoted(changes: dict[str, Any], setting: str) -> None:
     found = faults_of(**changes)
     assert list(found) == [setting]
     assert "hush" not in "".join(found.values())
 
 
-def test_given_a_pattern_that_has_no_linear_time_then_the_remedy_is_told() -> None:
+def test_given_a_pattern_without_linear_time_then_the_remedy_is_named() -> None:
     assert "no look-around and no back references" in faults_of(capture=r"(?=a)b")["capture"]
 
 
-def test_given_several_faults_then_all_are_told_at_once() -> None:
+def test_given_several_faults_then_all_are_reported_at_once() -> None:
     assert set(faults_of(loyalty_id="5", paid="(", case="x", nonsense=1)) == {"loyalty_id", "paid", "case", "nonsense"}
 
 
@@ -168,7 +166,7 @@ class TestFetch:
         assert list(found) == [f"fetch.{setting}"]
         assert "hush" not in "".join(found.values())
 
-    def test_given_a_header_that_needs_a_secret_then_it_is_asked_for(self) -> None:
+    def test_given_a_header_that_needs_a_secret_then_it_is_required(self) -> None:
         headers = {"Authorization": "Bearer {secret}"}
         assert list(faults_of(fetch={"host": "api.example.com", "path": "/", "headers": headers})) == ["fetch.secret"]
 
@@ -181,7 +179,7 @@ class TestFetch:
             ("stripe", {"secret": "rk_live"}),
         ],
     )
-    def test_given_a_platform_that_is_asked_then_its_preset_fills_in_the_rest(
+    def test_given_a_platform_with_fetch_then_its_preset_fills_in_the_rest(
         self, platform: str, needed: dict[str, str]
     ) -> None:
         source = {"platform": platform, "secrets": ["s"], "loyalty_id": 5, "fetch": needed}
@@ -190,7 +188,7 @@ class TestFetch:
         assert "rk_live" not in repr(document)
 
     @pytest.mark.parametrize("platform", ["ecwid", "bigcommerce"])
-    def test_given_a_platform_that_must_be_asked_then_fetch_is_required(self, platform: str) -> None:
+    def test_given_a_platform_whose_webhook_holds_only_an_id_then_fetch_is_required(self, platform: str) -> None:
         assert "only an id" in faults_of(platform=platform)["fetch"]
 
 
@@ -200,7 +198,7 @@ def test_given_a_name_that_fits_no_address_then_the_source_is_refused(name: str)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000])
-def test_given_no_document_at_all_then_that_is_told(text: str) -> None:
+def test_given_no_document_at_all_then_the_error_says_so(text: str) -> None:
     with pytest.raises(InvalidSettings, match="the document of sources is not"):
         parse(text)
 
@@ -265,7 +263,7 @@ class TestSender:
             ("arn:aws:sqs:eu-central-1:123456789012:saleor", "saleor"),
         ],
     )
-    def test_given_where_an_event_comes_from_then_its_source_is_found(self, sender: str, name: str) -> None:
+    def test_given_the_sender_of_an_event_then_its_source_is_found(self, sender: str, name: str) -> None:
         assert self.sources.find_sender(sender).name == name
 
     # The second is named as a source whose events come from elsewhere.
@@ -324,7 +322,7 @@ class TestReading:
         stage.secret.stored = json.dumps({"shop": GOOD, "new": GOOD})
         assert stage.sources.find("new").name == "new"
 
-    def test_given_strangers_guess_names_then_the_secret_is_not_hammered(self) -> None:
+    def test_given_strangers_guess_names_then_the_secret_is_rarely_read(self) -> None:
         stage = Stage()
         for _ in range(50):
             with pytest.raises(UnknownSource):
@@ -335,7 +333,7 @@ class TestReading:
             stage.sources.find("guess")
         assert stage.secret.reads == 3
 
-    def test_given_a_source_mended_just_now_then_it_is_used_at_once(self) -> None:
+    def test_given_a_source_corrected_just_now_then_it_is_used_at_once(self) -> None:
         stage = Stage(Secret(json.dumps({"shop": {**GOOD, "case": "?"}})))
         with pytest.raises(SourceUnavailable, match="case"):
             stage.sources.find("shop")
@@ -343,7 +341,7 @@ class TestReading:
         stage.clock.seconds += REREAD_SECONDS
         assert stage.sources.find("shop").name == "shop"
 
-    def test_given_a_rotated_secret_then_reading_anew_tells_that_it_changed(self) -> None:
+    def test_given_a_rotated_secret_then_reread_returns_true(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
@@ -351,7 +349,7 @@ class TestReading:
         assert stage.sources.find("shop").keys == (b"next",)
 
     @pytest.mark.parametrize("phase", range(0, 4 * REREAD_SECONDS, 7))
-    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_taken_within_the_time_that_is_told(
+    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_accepted_within_the_documented_time(
         self, phase: int
     ) -> None:
         stage = Stage()
@@ -371,7 +369,7 @@ class TestReading:
             pass
         assert stage.clock.seconds - rotated <= REREAD_SECONDS
 
-    def test_given_nothing_changed_then_reading_anew_tells_that(self) -> None:
+    def test_given_nothing_changed_then_reread_returns_false(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         assert not stage.sources.reread()
@@ -399,7 +397,7 @@ class TestReading:
         with pytest.raises(SourceUnavailable, match="cannot read the secret it"):
             Stage(Secret(readable=False)).sources.find("shop")
 
-    def test_given_the_secret_becomes_unreadable_then_the_last_document_serves_and_it_is_left_alone_a_while(
+    def test_given_the_secret_becomes_unreadable_then_the_last_document_is_used_and_the_next_read_waits(
         self,
     ) -> None:
         stage = Stage()
@@ -412,7 +410,7 @@ class TestReading:
         stage.secret.readable, stage.secret.stored = True, json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
         assert stage.sources.find("shop").keys == (b"next",)
 
-    def test_given_the_secret_becomes_unreadable_then_reading_anew_says_so(self) -> None:
+    def test_given_the_secret_becomes_unreadable_then_reread_raises(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         stage.secret.readable = False

@@ -120,7 +120,7 @@ def test_given_the_functions_then_they_write_into_the_namespace_that_is_watched(
         assert function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"] == OURS
 
 
-def test_given_an_alarm_then_it_says_what_to_do_and_tells_the_topic() -> None:
+def test_given_an_alarm_then_it_says_what_to_do_and_notifies_the_topic() -> None:
     for name, alarm in synthesise(EVERYTHING).of("AWS::CloudWatch::Alarm").items():
         assert alarm["AlarmActions"] == ["arn:AlarmTopic"], name
         assert alarm["AlarmDescription"].endswith("."), name

@@ -38,13 +38,13 @@ def test_given_a_step_that_calls_make_then_there_is_such_a_target(path: Path) ->
 
 
 @each_workflow
-def test_given_a_workflow_then_it_begins_with_reading_and_ends_in_time(path: Path) -> None:
+def test_given_a_workflow_then_it_may_only_read_by_default_and_has_a_timeout(path: Path) -> None:
     assert _read(path)["permissions"] == {"contents": "read"}
     for name, job in _jobs(path).items():
         assert "uses" in job or job["timeout-minutes"] <= 45, name
 
 
-def test_given_the_deployment_then_it_is_let_in_by_oidc_after_the_checks_and_without_a_key() -> None:
+def test_given_the_deployment_then_it_authenticates_by_oidc_after_the_checks_and_without_a_key() -> None:
     path = ROOT / ".github" / "workflows" / "deploy.yml"
     job = _jobs(path)["deploy"]
 

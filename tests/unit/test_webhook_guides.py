@@ -46,7 +46,7 @@ def test_given_a_document_in_a_guide_then_it_can_be_used(document: dict[str, dic
 
 
 @pytest.mark.parametrize("guide", [path.name for path in sorted(GUIDES.glob("*.md"))])
-def test_given_a_link_in_a_guide_then_it_leads_somewhere(guide: str) -> None:
+def test_given_a_link_in_a_guide_then_it_has_a_target(guide: str) -> None:
     for target, anchor in re.findall(
         r"\]\(([a-z0-9-]*(?:README)?(?:\.md)?)(#[a-z-]+)?\)", (GUIDES / guide).read_text()
     ):

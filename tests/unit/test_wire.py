@@ -111,7 +111,7 @@ def test_no_error_nor_any_cause_of_it_quotes_the_message(wire: Wire, text: str) 
     assert "SECRET" not in "".join(traceback.format_exception(malformed.value, limit=0))
 
 
-def test_a_key_that_comes_twice_is_named_beside_the_text() -> None:
+def test_a_repeated_key_is_an_attribute_and_not_in_the_message() -> None:
     with pytest.raises(MalformedMessage) as malformed:
         decode(b'{"a": {"b": 1, "c": 2, "b": 3}}', "json")
     assert malformed.value.field == "b"
@@ -123,7 +123,7 @@ def test_a_key_that_comes_twice_is_named_beside_the_text() -> None:
 @pytest.mark.parametrize(
     ("wire", "text"), [("xml", "a\x00b"), ("xml", "\ufffe"), ("json", "\ud800"), ("xml", "\ud800")]
 )
-def test_what_a_format_cannot_carry_is_not_sent(wire: Wire, text: str) -> None:
+def test_a_text_that_a_format_cannot_represent_is_not_sent(wire: Wire, text: str) -> None:
     with pytest.raises(MalformedMessage):
         encode({"code": text}, wire)
 
