@@ -1,4 +1,4 @@
-"""Activations end to end below the entry points: a real table over HTTP, an Altcraft over HTTP, in both wire formats."""
+"""Activations without the entry points: a real table over HTTP, an Altcraft over HTTP, in both wire formats."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def till(request: pytest.FixtureRequest, emulator: Emulator, aws: Aws, table: st
 
 
 def no_outcome(till: Till, code: str = "good", order_id: str | None = "1001") -> TryAgain:
-    """Why an activation has no outcome yet; it must have none."""
+    """The reason why an activation has no outcome yet; fails if it has one."""
     with pytest.raises(TryAgain) as failed:
         till.activate(code, order_id)
     return failed.value
@@ -137,14 +137,14 @@ def test_a_code_of_another_program_is_no_control(till: Till, emulator: Emulator)
 
 def test_a_code_cannot_be_its_own_control(till: Till, emulator: Emulator) -> None:
     till.activate("loose")
-    del emulator.programs._programs[5].codes["loose"]  # noqa: SLF001 - deleted by hand in Altcraft
+    del emulator.programs._programs[5].codes["loose"]  # noqa: SLF001 - as deleted manually in Altcraft
     assert no_outcome(till, "loose").reason == "unconfirmed"
 
 
 def test_a_control_that_was_deleted_is_replaced_by_another(till: Till, emulator: Emulator) -> None:
     for code in ("good", "control"):
         till.activate(code)
-    del emulator.programs._programs[5].codes["control"]  # noqa: SLF001 - deleted by hand in Altcraft
+    del emulator.programs._programs[5].codes["control"]  # noqa: SLF001 - as deleted manually in Altcraft
     assert till.activate("unknown").outcome is Outcome.NOT_FOUND
     del emulator.programs._programs[5].codes["good"]  # noqa: SLF001
     assert no_outcome(till, "unknown").reason == "altcraft_failing"
@@ -222,7 +222,7 @@ def test_a_lost_request_has_no_outcome_yet(till: Till, emulator: Emulator) -> No
 
 
 def test_a_code_that_may_be_activated_is_looked_up_before_it_is_requested_again(till: Till, emulator: Emulator) -> None:
-    # An Altcraft that activates what is activated would otherwise do it twice.
+    # Otherwise an Altcraft that accepts the activation of a used code would activate it twice.
     emulator.settings = Settings(already_activated=None)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Page(endpoints=GET)])
     assert no_outcome(till).reason == "altcraft_unreachable"
@@ -253,7 +253,7 @@ def test_a_delayed_request_belongs_to_its_order_whatever_was_answered_before(til
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
     assert till.activate("loose").outcome is Outcome.NOT_ATTACHED
     emulator.programs.add(5, "loose", attached=True)
-    emulator.programs.activate(5, "loose")  # what was thought lost arrives
+    emulator.programs.activate(5, "loose")  # the request that seemed lost arrives
     assert till.activate("loose").outcome is Outcome.ACTIVATED
 
 
@@ -281,7 +281,7 @@ LONG_AGO = datetime(2024, 4, 1, 10, 20, 30, tzinfo=UTC)
 
 @pytest.fixture
 def clocks() -> list[timedelta]:
-    """How far Altcraft's clock is ahead of ours: the last counts."""
+    """How far Altcraft's clock is ahead of ours."""
     return [timedelta()]
 
 
@@ -289,7 +289,7 @@ def clocks() -> list[timedelta]:
 def skewed(clocks: list[timedelta]) -> Iterator[Emulator]:
     def clock() -> datetime:
         moment = datetime.now(UTC) + clocks[-1]
-        # A whole minute may have been rounded, and so is no time to read a clock by.
+        # A whole minute may have been rounded, and so cannot be used to compare clocks.
         return moment.replace(second=moment.second or 1)
 
     with Emulator(clock=clock) as emulator:
@@ -359,7 +359,7 @@ def test_a_rounded_time_never_takes_a_code_from_its_order(till: Till, emulator: 
     outcome = None
     with suppress(TryAgain):
         outcome = till.activate("good").outcome
-    assert outcome in {None, Outcome.ACTIVATED}  # the latter where the minute or the day has just begun
+    assert outcome in {None, Outcome.ACTIVATED}  # the latter if the minute or the day has just begun
     assert emulator.programs.activations[5, "good"] == 1
 
 
@@ -421,7 +421,7 @@ def test_an_unusable_secret_loses_no_code(emulator: Emulator, aws: Aws, table: s
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: no handler of ours takes part."""
+    """Ends a run as SIGKILL does: no `except Exception` of the code runs."""
 
 
 class DyingClient(Client):
@@ -433,7 +433,7 @@ class DyingClient(Client):
 
 
 def killed_run(emulator: Emulator, till: Till, *, seconds_left: float) -> None:
-    """A run of order 1001 that might have lasted so long and was killed."""
+    """A run of order 1001 that was killed, and whose claim lasts this long."""
     activator = Activator(DyingClient(emulator.url, Token(Secret())), till.ledger)
     with pytest.raises(Killed):
         activator.activate(Redemption("good", 5, "1001"), deadline(seconds_left))
@@ -463,7 +463,7 @@ def test_an_operator_finds_in_one_item_which_order_used_the_code(till: Till, aws
 
 
 class Counting:
-    """A DynamoDB that counts what it is asked."""
+    """A DynamoDB that counts its calls."""
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb
@@ -526,7 +526,7 @@ def test_a_table_that_does_not_answer_loses_no_code(emulator: Emulator, aws: Aws
 
 
 class Throttled:
-    """A DynamoDB that takes claims, and nothing of how they end."""
+    """A DynamoDB that accepts claims, and no results."""
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb

@@ -1,4 +1,4 @@
-"""The client against an Altcraft over HTTP, in both wire formats, well and ill."""
+"""The client against an Altcraft over HTTP, in both wire formats, with and without failures."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ TOKEN = "local-altcraft-token"
 
 
 class OneSecret:
-    """A secret in memory: `text` is what is cached, and `refresh` fetches `stored`."""
+    """A secret in memory: `text` returns the cached value, and `refresh` fetches `stored`."""
 
     def __init__(self, stored: str) -> None:
         self.cached = self.stored = stored
@@ -113,7 +113,7 @@ def test_a_missing_or_malformed_answer_is_retryable(
         client.activate("attached", 5)
     assert failed.value.retryable
     assert TOKEN not in str(failed.value)
-    assert client.get("attached", 5).is_attached  # and the client is as good as new
+    assert client.get("attached", 5).is_attached  # and the client still works
 
 
 def test_activate_is_sent_once_even_when_its_reply_is_lost(emulator: Emulator, client: Client) -> None:
@@ -156,7 +156,7 @@ def test_the_error_for_a_refused_token_does_not_hold_the_token(emulator: Emulato
 
 def test_a_cache_that_expires_while_its_token_is_refused_still_counts_as_renewed(emulator: Emulator) -> None:
     class Expiring(OneSecret):
-        """Its cache ends once the token was given."""
+        """Its cache expires once the token was read."""
 
         def text(self) -> str:
             given, self.cached = self.cached, self.stored
@@ -284,7 +284,7 @@ def test_a_secret_without_a_token_says_how_to_store_one(text: str) -> None:
 
 
 class Clock:
-    """A clock that stands still but for what a test adds."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0

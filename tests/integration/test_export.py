@@ -1,4 +1,4 @@
-"""Exports end to end below the doors: an Altcraft over HTTP, an S3 over HTTP, in both wire formats."""
+"""Exports without the entry points: an Altcraft over HTTP, an S3 over HTTP, in both wire formats."""
 
 import gzip
 import hashlib
@@ -236,7 +236,7 @@ def test_concurrent_runs_of_an_export_make_one_export(exporter: Exporter, bucket
     for thread in threads:
         thread.join()
 
-    # Whoever came too late was shown the export that is being made
+    # The other run got the manifest of the running export
     assert len([manifest for manifest in manifests if manifest.status == "succeeded"]) >= 1
     assert {manifest.status for manifest in manifests} <= {"running", "succeeded"}
     assert len(bucket.keys("crm/promocodes/")) == 1
@@ -250,11 +250,11 @@ def test_an_export_id_belongs_to_one_request(exporter: Exporter) -> None:
         run(exporter, order=Order(7))
 
 
-# --- killed runs, by what they leave behind ---------------------------------------------------------------------------
+# --- killed runs, by what they leave ----------------------------------------------------------------------------------
 
 
 def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
-    """What a run leaves that was killed: its hold."""
+    """What a killed run leaves: its claim."""
     claimed = exporter.manifests.claim(ID, ORDER, key, request, began)
     assert isinstance(claimed, Lease)
     return claimed
@@ -294,12 +294,12 @@ def test_the_half_upload_of_a_killed_run_is_aborted(exporter: Exporter, bucket: 
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: no handler of ours has a say."""
+    """Ends a run as SIGKILL does: no `except Exception` of the code runs."""
 
 
 @dataclass(frozen=True)
 class DyingS3:
-    """S3, to a run that is killed as soon as its data object can be seen."""
+    """An S3 that kills the run as soon as its data object exists."""
 
     s3: Any
 
@@ -315,7 +315,7 @@ class DyingS3:
 
 @pytest.fixture
 def object_without_manifest(exporter: Exporter, bucket: Bucket) -> None:
-    """What is left of a run that was killed between its object and its manifest."""
+    """What a run leaves that was killed between its object and its manifest."""
     with pytest.raises(Killed):
         run(replace(exporter, s3=DyingS3(bucket.s3)))
     assert json.loads(bucket.read(f"crm/exports/{ID}.json"))["status"] == "running"
@@ -394,11 +394,11 @@ def test_a_run_longer_than_a_functions_timeout_is_not_taken_over_while_it_update
     assert (seen.status, seen.codes) == ("running", 5)
 
 
-# --- the hold, and latest ---------------------------------------------------------------------------------------------
+# --- the claim, and latest --------------------------------------------------------------------------------------------
 
 
 class Rows:
-    """An Altcraft that waits before its last row until it is told to go on."""
+    """An Altcraft that waits before its last row for the test."""
 
     bytes_in = 0
 
@@ -423,11 +423,11 @@ def test_a_run_that_was_superseded_publishes_nothing(bucket: Bucket) -> None:
     assert rows.reached.wait(10)
     second = left_behind(exporter, request="first", began=datetime.now(UTC))
 
-    # When the slow one gets to its end
+    # When the slow one ends
     rows.go_on.set()
     slow.join()
 
-    # Then the export is still the other's
+    # Then the export still belongs to the other
     assert seen == [second.manifest]
     assert bucket.keys("crm/promocodes/") == []
     assert second.save(codes=5).codes == 5
@@ -495,7 +495,7 @@ def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
 
 
 def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, accept_fewer: bool = False) -> Manifest:
-    """Export a program 6 that has so many codes by now."""
+    """Export program 6 with this number of codes."""
     emulator.programs.create(6, generated=codes)
     return run(exporter, name, Order(6, accept_fewer=accept_fewer), request=name)
 
@@ -517,10 +517,10 @@ def test_an_export_that_shrank_is_kept_and_latest_does_not_move(
     assert len(bucket.rows(manifest)) == after
     assert exporter.manifests.read("export-2") == manifest
     assert bucket.latest() == ("export-1" if suspect else "export-2")
-    # And the metric for the alarm is there, once
+    # And the metric for the alarm is recorded, once
     counted = [line for line in capsys.readouterr().out.splitlines() if '"SuspectExports":[1.0]' in line]
     assert len(counted) == suspect
-    # And looking at it moves nothing
+    # And a status request moves nothing
     assert exporter.manifests.look("export-2", datetime.now(UTC)) == manifest
     assert bucket.latest() == ("export-1" if suspect else "export-2")
 
@@ -548,7 +548,7 @@ def test_a_suspect_export_is_accepted_by_its_request(bucket: Bucket, emulator: E
     manifest = export(exporter, emulator, 3, "export-2", accept_fewer=True)
 
     assert (manifest.suspect, bucket.latest()) == (True, "export-2")
-    # And what comes after is compared with it
+    # And the next export is compared with it
     assert not export(exporter, emulator, 2, "export-3").suspect
 
 
@@ -564,7 +564,7 @@ def test_a_suspect_export_can_be_accepted_afterwards_without_a_new_one(bucket: B
 
 
 def test_an_export_that_was_overtaken_is_judged_by_what_latest_has_by_then(bucket: Bucket, emulator: Emulator) -> None:
-    # Given two exports that were judged at the same time, the older of them with far more codes
+    # Given two exports that were compared with `latest` at the same time, the older of them with far more codes
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 10, "export-1")
     small, now = export(exporter, emulator, 9, "export-3"), datetime.now(UTC)
@@ -611,7 +611,7 @@ def test_an_unreadable_latest_is_replaced_only_if_an_operator_accepts_it(
     assert (manifest.status, manifest.suspect, bucket.read(key)) == ("succeeded", True, strange)
     assert export(exporter, emulator, 100, "export-3", accept_fewer=True).status == "succeeded"
     assert bucket.latest() == "export-3"
-    # And it stays as it is for whoever only looks at an export, accepted or good
+    # And a status request does not change it, whether the export is accepted or good
     good = export(exporter, emulator, 100, "export-4")
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
     assert exporter.manifests.look("export-3", datetime.now(UTC)) == exporter.manifests.read("export-3")
@@ -677,7 +677,7 @@ class ManyRows:
 
 
 class BrokenS3:
-    """An S3 that takes no part of an upload."""
+    """An S3 that accepts no part of an upload."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
@@ -771,19 +771,19 @@ def test_an_object_is_good_although_the_answer_to_its_completion_is_lost(bucket:
 
 @dataclass
 class Proxied:
-    """An S3 to which a proxy answers some calls in its stead: HTTP 200, and nothing of S3's in it."""
+    """An S3 in front of which a proxy answers some calls itself: HTTP 200, without S3's fields."""
 
     s3: Any
     calls: frozenset[str]
     passed_on: bool = False
-    """Whether the call reaches S3 all the same."""
+    """Whether the call reaches S3 nevertheless."""
 
     def __getattr__(self, name: str) -> Any:
         return self._answered(name) if name in self.calls else getattr(self.s3, name)
 
     def _answered(self, name: str) -> Any:
         def answer(**request: Any) -> dict[str, Any]:
-            # Manifests pass: they are what is looked at here.
+            # Manifests pass, because the test reads them.
             if not request["Key"].startswith("crm/promocodes/"):
                 return dict(getattr(self.s3, name)(**request))
             if self.passed_on:
@@ -817,7 +817,7 @@ def test_an_answer_without_an_etag_is_no_success(bucket: Bucket, call: str, batc
 
 
 class ProxyHandler(BaseHTTPRequestHandler):
-    """Passes everything on to S3, but answers one kind of request itself: HTTP 200, and a page of its own."""
+    """Forwards everything to S3, but answers one kind of request itself: HTTP 200, and an HTML page."""
 
     protocol_version = "HTTP/1.1"
     server: "Proxy"
@@ -836,7 +836,7 @@ class ProxyHandler(BaseHTTPRequestHandler):
         }
         return self._answer(there.status_code, kept, there.content)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - as the server calls them
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - names of http.server
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -908,7 +908,7 @@ class Batches(list[Any]):
 
 @dataclass
 class Blind:
-    """An S3 that loses its answer to a completion, and then does not let anyone look."""
+    """An S3 that loses its answer to a completion, and then refuses to return the object."""
 
     s3: Any
     done: bool
@@ -933,20 +933,20 @@ class Blind:
 
 @pytest.mark.parametrize("done", [True, False], ids=["it was done", "it was not done"])
 def test_an_object_that_cannot_be_looked_up_is_neither_announced_nor_discarded(bucket: Bucket, done: bool) -> None:
-    # Given a completion whose answer is lost, and an object that cannot be looked at
+    # Given a completion whose answer is lost, and an object that cannot be looked up
     blind = Blind(bucket.s3, done)
     exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
     with pytest.raises(Unconfirmed, match="ask for the export's status later"):
         run(exporter)
     assert (exporter.manifests.read(ID) or begun(ID, ORDER, datetime.now(UTC))).status == "running"
 
-    # Then the next try does not begin anew as long as it cannot look
+    # Then the next try does not export again as long as it cannot look the object up
     with pytest.raises(ClientError):
         run(exporter)
     with pytest.raises(ClientError):
         exporter.manifests.look(ID, datetime.now(UTC) + LIFETIME + SOON)
 
-    # And as soon as it can, it finds out
+    # And as soon as it can, it does
     blind.blind = False
     manifest = run(replace(exporter, s3=bucket.s3))
     assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
@@ -955,7 +955,7 @@ def test_an_object_that_cannot_be_looked_up_is_neither_announced_nor_discarded(b
 
 @dataclass
 class LatestDenied:
-    """An S3 that takes no write below `latest/`."""
+    """An S3 that refuses writes below `latest/`."""
 
     s3: Any
 
@@ -985,7 +985,7 @@ def test_latest_is_updated_by_a_status_request(export_without_latest: Exporter, 
     denied = replace(export_without_latest, s3=LatestDenied(bucket.s3))
     now = datetime.now(UTC)
 
-    # Whoever looks too early is shown the manifest all the same
+    # A status request while it cannot be written gets the manifest nevertheless
     assert (seen := denied.manifests.look("export-1", now)) is not None
     assert (seen.status, bucket.keys("crm/latest/")) == ("succeeded", [])
     assert export_without_latest.manifests.look("export-1", now) == seen
@@ -1026,7 +1026,7 @@ def test_a_missing_bucket_is_reported(bucket: Bucket) -> None:
 
 
 def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
-    """The function's environment, its secret made."""
+    """The function's environment, with its secret."""
     secret_id = f"token-{uuid.uuid4()}"
     secrets_manager: Any = aws.client("secretsmanager")
     secrets_manager.create_secret(Name=secret_id, SecretString="local-altcraft-token")
@@ -1045,7 +1045,7 @@ def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
 def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
     bucket: Bucket, emulator: Emulator, aws: Aws, moment: str
 ) -> None:
-    # Given an export in a process of its own, of a program that takes minutes to read
+    # Given an export in its own process, of a program that takes minutes to read
     emulator.programs.create(6, generated=100_000_000)
     settings = settings_of(aws, emulator, bucket)
     event = json.dumps({"loyalty_id": 6, "export_id": ID})
@@ -1068,7 +1068,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
     # Then there is no data
     assert bucket.keys("crm/promocodes/") == []
     assert bucket.keys("crm/latest/") == []
-    # And Lambda's next try of the request makes the export, and nothing is left of the first
+    # And Lambda's retry of the request makes the export, and nothing is left of the first
     manifest = run(Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows()))
     assert manifest.status == "succeeded"
     assert bucket.half_uploads() == []
@@ -1079,7 +1079,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
 
 
 def invoke(settings: dict[str, str], event: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run the handler in a sandbox of its own."""
+    """Run the handler in its own process."""
     command = [sys.executable, "-m", "tests.integration.export_process", json.dumps(event)]
     environment = {name: text for name, text in (os.environ | settings).items() if text}
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)

@@ -1,4 +1,4 @@
-"""`Client.export_all` against a server that says, byte for byte, what the test wants it to say."""
+"""`Client.export_all` against a server that sends, byte for byte, what the test sets."""
 
 import gzip
 import threading
@@ -22,7 +22,7 @@ GOOD = ROWS + b'"error":0,"error_text":"ok"}'
 
 @dataclass
 class Answer:
-    """What the server says to the next requests."""
+    """The server's answer to the next requests."""
 
     body: bytes = GOOD
     status: int = 200
@@ -32,7 +32,7 @@ class Answer:
     cut: bool = False
     """Whether the connection ends before the body does."""
     silent: bool = False
-    """Whether nothing follows the head until the test ends."""
+    """Whether the body is withheld until the test ends."""
 
 
 class Server(ThreadingHTTPServer):
@@ -85,7 +85,7 @@ def server() -> Iterator[Server]:
 
 
 class Secret:
-    """A secret whose next reading may give another token."""
+    """A secret that may hold another token at its next reading."""
 
     def __init__(self, *tokens: str) -> None:
         self.tokens = list(tokens)
@@ -138,7 +138,7 @@ def test_any_legal_spelling_is_read(server: Server, body: bytes) -> None:
 
 @pytest.mark.parametrize("chunk", [0, 3])
 def test_a_compressed_reply_is_decompressed(server: Server, chunk: int) -> None:
-    # In one piece, and in two, as gzip allows
+    # As one gzip member, and as two
     for body in (gzip.compress(GOOD), gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])):
         server.answer = Answer(body, encoding="gzip", chunk=chunk)
         assert codes(server) == ["A", "B"]
@@ -233,7 +233,7 @@ def test_broken_gzip_is_incoherent(server: Server, body: bytes, chunk: int) -> N
 
 
 def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Server) -> None:
-    # Also where all rows and the outcome have arrived, and only the checksum has not
+    # Even if all rows and the outcome have arrived, and only the checksum is missing
     for length in range(len(PACKED)):
         server.answer = Answer(PACKED[:length], encoding="gzip")
         with pytest.raises(IncoherentReply):
@@ -241,7 +241,7 @@ def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Server) -> None:
 
 
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
-@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
+@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was requested
 def test_a_refusal_has_altcrafts_error_text(server: Server, rows: bytes, wire: Wire) -> None:
     server.answer = Answer(rows + b'"error":901,"error_text":"limit"}')
 

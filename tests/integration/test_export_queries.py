@@ -36,7 +36,7 @@ def text(moment: datetime) -> str:
 
 
 def ledger_item(code: str, state: str, *, loyalty_id: int = 5, **others: Any) -> dict[str, Any]:
-    """An item of the table of redemptions, as DynamoDB JSON has it."""
+    """An item of the table of redemptions, in DynamoDB JSON."""
     texts = {"code": code, "state": state, "order_id": f"eu-shop/{code}", "last_outcome": "activated", **others}
     item = {
         name: {"N" if isinstance(value, int) else "S": str(value)} for name, value in texts.items() if value is not None
@@ -45,7 +45,7 @@ def ledger_item(code: str, state: str, *, loyalty_id: int = 5, **others: Any) ->
 
 
 def export_ledger(folder: Path, moment: datetime, *items: dict[str, Any], whole: bool = True) -> None:
-    """What DynamoDB leaves of an export to S3.
+    """Write what DynamoDB's export to S3 writes.
 
     Source: Amazon DynamoDB Developer Guide, "DynamoDB table export output format".
     """
@@ -70,7 +70,7 @@ def exporter(bucket: Bucket, emulator: Emulator, aws: Aws) -> Exporter:
 
 @pytest.fixture
 def exports(tmp_path: Path, bucket: Bucket, exporter: Exporter, emulator: Emulator) -> Path:
-    """Exports of three programs in all formats, good, failed and suspect ones, in a folder as they lie in S3."""
+    """Exports of three programs in all formats, good, failed and suspect ones, in a folder laid out as in S3."""
     programs = emulator.programs
     programs.add(5, "free", "=SUM(1)", "'quoted", 'a "b", c')
     programs.add(5, "given", "bought", attached=True)
@@ -103,14 +103,14 @@ def exports(tmp_path: Path, bucket: Bucket, exporter: Exporter, emulator: Emulat
 
 
 def files_of(table: dict[str, Any], folder: Path) -> list[str]:
-    """The files that a table of the template lies over."""
+    """The files that a table of the template reads."""
     place = table["Parameters"].get("storage.location.template") or table["StorageDescriptor"]["Location"]
     pattern = re.sub(r"\$\{\w+\}", "*", place.removeprefix("s3://ExportBucket/"))
     return sorted(str(path) for path in folder.glob(f"{pattern}**/*") if path.is_file() and path.name[0] not in "._")
 
 
 def ask(folder: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What a statement finds, over the tables of the template and the views of docs/queries."""
+    """The result of a statement over the tables of the template and the views of docs/queries."""
     with analytics.engine() as engine:
         tables = [table["TableInput"] for table in synthesise(EVERYTHING).of("AWS::Glue::Table").values()]
         for table in tables:
@@ -200,7 +200,7 @@ def test_promocodes_history_has_the_spans_of_each_state(exports: Path) -> None:
         ("free", "free", began["e-51"], None),
         ("fresh", "free", began["e-52"], None),
     ]
-    # A suspect export in between is none, and neither is a failed one
+    # A suspect export in between is ignored, and so is a failed one
     assert history(7, "x", "y", "z") == [
         ("x", "free", began["e-71"], began["e-73"]),
         ("x", "free", began["e-74"], None),
@@ -226,7 +226,7 @@ ITEMS = [
 
 @pytest.fixture
 def reconciled(exports: Path) -> Path:
-    """The exports, and three of the ledger: an older one, the newest whole one, and a newer one that goes on."""
+    """The exports, and three of the ledger: an older one, the newest complete one, and a newer unfinished one."""
     export_ledger(exports, YESTERDAY, ledger_item("free", "claimed", claimed_at=text(YESTERDAY)))
     export_ledger(exports, AFTER, *ITEMS)
     export_ledger(exports, AFTER + timedelta(hours=1), ledger_item("given", "redeemed"), whole=False)
@@ -326,7 +326,7 @@ def test_the_template_agrees_with_the_files() -> None:
 
 
 def views() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Each view of the template: its name, what Glue knows of it, and the definition that Athena reads."""
+    """Each view of the template: its name, its Glue table, and the definition that Athena reads."""
     for table in synthesise(EVERYTHING).of("AWS::Glue::Table").values():
         one = table["TableInput"]
         if one["TableType"] == "VIRTUAL_VIEW":

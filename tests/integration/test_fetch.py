@@ -1,4 +1,4 @@
-"""Calls to the APIs of shops, by the worker: each platform's stand-in over HTTP, a real queue, and TLS with a name to prove."""
+"""The worker's calls to the APIs of shops: a fake of each platform over HTTP, a real queue, and TLS with host names."""
 
 import datetime
 import ipaddress
@@ -48,7 +48,7 @@ class Secret:
 
 
 class Shops:
-    """The APIs of the shops, as they answer: one stand-in for all of them."""
+    """The answers of the shops' APIs: one fake for all of them."""
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
@@ -60,7 +60,7 @@ class Shops:
 
     @staticmethod
     def documented(request: Request) -> Response:
-        """What the platforms document, for their own keys.
+        """Answer as the platforms document, if the request has their keys.
 
         Sources: Ecwid REST API, "Get order"; BigCommerce, "List order coupons"; InSales API, "Discount code"; Stripe API,
         "Retrieve a promotion code".
@@ -91,7 +91,7 @@ class Shops:
 
 
 class Bench:
-    """An intake, a queue and a worker, whose calls to shops come to a stand-in."""
+    """An intake, a queue and a worker, whose calls to shops go to the fake."""
 
     def __init__(self, aws: Aws, shops: Server, document: dict[str, Any]) -> None:
         self.sqs = aws.client("sqs")
@@ -110,7 +110,7 @@ class Bench:
         self.fetcher = Fetcher(sources, queue, connect_to)
 
     def deliver(self, name: str, body: bytes) -> None:
-        """A webhook, as it comes through AWS."""
+        """Deliver a webhook through AWS."""
         record = {"messageId": "m", "eventSourceARN": name, "body": body.decode()}
         assert self.intake.receive_messages({"Records": [record]}) == {"batchItemFailures": []}
 
@@ -126,7 +126,7 @@ class Bench:
     def work(self, received: list[dict[str, Any]], *, first_received_ms_ago: int = 0) -> list[str]:
         """The messages that come back from the worker."""
         activator: Any = None  # no message here is a code
-        context: Any = None  # the library of batches only passes it on
+        context: Any = None  # Powertools only passes it on
         worker = Worker(activator, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
         first = "ApproximateFirstReceiveTimestamp"
         records = [
@@ -289,7 +289,7 @@ def test_given_a_host_name_of_this_machine_then_no_connection_is_made() -> None:
 
 @pytest.fixture(scope="module")
 def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
-    """A shop at 127.0.0.1 that proves to be shop.example.com: its port, and the authority that vouches for it."""
+    """A shop at 127.0.0.1 with a certificate for shop.example.com: its port, and the file of its CA."""
     folder: Path = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example.com")])
@@ -319,7 +319,7 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
@@ -334,7 +334,7 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
 
 
 class TestTls:
-    """The address was checked before; that it is the host, TLS has to prove."""
+    """TLS has to verify that the checked address is the host."""
 
     def test_given_a_valid_certificate_then_the_host_is_called_at_the_pinned_address(
         self, tls_shop: tuple[int, str]

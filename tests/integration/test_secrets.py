@@ -1,4 +1,4 @@
-"""Reading secrets of a real Secrets Manager: what is cached, for how long, and what cannot be read."""
+"""Reading secrets of a real Secrets Manager: the cache and its lifetime, and secrets that cannot be read."""
 
 import uuid
 from typing import Any
@@ -10,7 +10,7 @@ from local.aws import Aws
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

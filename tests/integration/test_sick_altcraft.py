@@ -1,4 +1,4 @@
-"""An Altcraft that answers in good form and means something else: no code is lost, and no order gets a wrong answer.
+"""An Altcraft whose well-formed answers are wrong: no code is lost, and no order gets a wrong answer.
 
 Each illness meets twenty codes, asked for by the API's way and by the queue's, in both wire formats.
 """
@@ -51,7 +51,7 @@ ILLNESSES: dict[str, Sequence[AnyFault]] = {
 }
 
 Ask = Callable[[Till, str], Outcome | None]
-"""Have an order ask for its code; the outcome, or None where it is to be asked for again."""
+"""Activate an order's code; returns the outcome, or None if it is to be retried."""
 
 
 def by_the_api(till: Till, code: str) -> Outcome | None:
@@ -62,7 +62,7 @@ def by_the_api(till: Till, code: str) -> Outcome | None:
 
 
 class ByTheQueue:
-    """A worker of one message at a time, each in a sandbox of its own, so that no circuit breaker spares Altcraft."""
+    """A worker for one message at a time, each in a new sandbox, so that no circuit breaker opens."""
 
     def __init__(self, sqs: Any) -> None:
         self._sqs = sqs
@@ -97,7 +97,7 @@ def test_no_code_is_lost_and_no_order_gets_a_wrong_answer(
 
     emulator.faults.set(illness)
     while_ill = {code: ask(till, code) for code in CODES}
-    # What has an outcome was activated, and nothing else is an outcome.
+    # Every outcome is `activated`, and the codes with an outcome are activated.
     assert {code for code, outcome in while_ill.items() if outcome} <= {code for (_, code) in journal}
     assert set(while_ill.values()) <= {None, Outcome.ACTIVATED}
 

@@ -1,4 +1,4 @@
-"""What `sam build` would ship: the makefiles of the layer and of the functions, run as SAM runs them."""
+"""The output of `sam build`: the makefiles of the layer and of the functions, run as SAM runs them."""
 
 import importlib.util
 import os
@@ -140,5 +140,5 @@ def test_given_a_python_of_lambdas_version_then_every_module_is_compiled_and_nev
     assert {importlib.util.source_from_cache(name) for name in compiled} == sources
     # PEP 552: 1 is a hash, and unchecked.
     assert {files[name][4:8] for name in compiled} == {b"\x01\x00\x00\x00"}
-    # Where Lambda unpacks it, for tracebacks.
+    # The path to which Lambda unpacks it, for tracebacks.
     assert all(b"/var/task/activate/" in files[name] for name in compiled if len(files[name]) > 200)

@@ -1,4 +1,4 @@
-"""The intake with real AWS clients: SQS, S3 and Secrets Manager of moto over HTTP, and an SQS that takes parts of batches."""
+"""The intake with real AWS clients: SQS, S3 and Secrets Manager of moto over HTTP, and an SQS that accepts parts of batches."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def shopify(order_id: int, codes: list[str], secret: str = "current") -> Request
 
 
 class Stack:
-    """A queue, a bucket and a secret of their own, and an intake on them."""
+    """An intake with its own queue, bucket and secret."""
 
     def __init__(self, aws: Aws) -> None:
         self.sqs, self.s3, self.secrets = (aws.client(name) for name in ("sqs", "s3", "secretsmanager"))
@@ -118,13 +118,13 @@ def test_given_a_part_of_the_stack_is_missing_then_503(stack: Stack, missing: st
 
 
 class PartialSqs:
-    """Speaks SQS's JSON protocol, and takes of each batch what `takes` says; moto takes all or nothing.
+    """Implements SQS's JSON protocol, and accepts of each batch the messages that `takes` selects; moto accepts all or nothing.
 
     Source: Amazon SQS API Reference, SendMessageBatch.
     """
 
     def __init__(self, takes: Callable[[int, str], bool], confirms: bool = True) -> None:
-        """`takes`: whether the nth call (from 1) takes the message with this code. `confirms`: by a message's id."""
+        """`takes`: whether the nth call (from 1) accepts the message with this code. `confirms`: by a message's id."""
         self.takes = takes
         self.confirms = confirms
         self.calls: list[list[str]] = []

@@ -18,7 +18,7 @@ from local.emulator.settings import Refusal, Settings
 from tests.integration.activators import deadline, make_till
 
 DAY_MS = 24 * 3600 * 1000
-CONTEXT: Any = None  # the library of batches only passes it on
+CONTEXT: Any = None  # Powertools only passes it on
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Bench:
             self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
     def receive(self, *, sent_ms_ago: int = 0, first_received_ms_ago: int = 0) -> dict[str, Any]:
-        """One batch, as Lambda's event source mapping gives it."""
+        """Process one batch, in the form of Lambda's event source mapping."""
         shifts = {"SentTimestamp": sent_ms_ago, "ApproximateFirstReceiveTimestamp": first_received_ms_ago}
         received = self.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
@@ -64,14 +64,14 @@ class Bench:
         }
 
     def work(self, event: dict[str, Any]) -> list[str | None]:
-        """The orders whose messages come back."""
+        """Return the orders whose messages come back."""
         failed = {
             failure["itemIdentifier"] for failure in self.worker.work(event, CONTEXT, self.until)["batchItemFailures"]
         }
         return [json.loads(record["body"])["order_id"] for record in event["Records"] if record["messageId"] in failed]
 
     def item(self, code: str) -> dict[str, Any]:
-        """What the ledger says of a code."""
+        """The ledger's item of a code."""
         key = {"loyalty_id": {"N": "5"}, "code": {"S": code}}
         item: dict[str, Any] = self.dynamodb.get_item(TableName=self.table, Key=key)["Item"]
         return item
@@ -239,7 +239,7 @@ def test_backoffs_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None
         age += backoff(age)
         receives += 1
     assert backoff(3600) > backoff(60) > backoff(10)
-    # template.yaml's maxReceiveCount is the backstop: it must not end a message before its day is over.
+    # template.yaml's maxReceiveCount is only a safeguard: it must not end a message before the worker does.
     assert receives < 150
 
 

@@ -1,4 +1,4 @@
-"""Bodies of every kind that shops send, and of kinds that nobody should."""
+"""Bodies in every format that shops send, and invalid ones."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What the formats write, read back by independent readers."""
+"""The output of the formats, read back by independent readers."""
 
 import csv
 import gzip
@@ -42,7 +42,7 @@ def read_csv(file: bytes) -> list[list[str]]:
 
 
 def raw(cell: str) -> str:
-    """The value that a cell holds, as the documentation says."""
+    """The value of a cell, by the documentation."""
     return cell.removeprefix("'")
 
 

@@ -1,4 +1,4 @@
-"""The stream decoders of an export, held against the standard library's parsers."""
+"""The stream decoders of an export, compared with the standard library's parsers."""
 
 import gzip
 import itertools
@@ -195,7 +195,7 @@ def test_usual_rows_are_decoded_the_fast_way() -> None:
     rows = [{"code": "A"}, {"code": "Б", "attached": "2024-04-01T14:02:05Z", "expired": "2024-04-01T14:02:05Z"}]
     for spelling in ({"separators": (",", ":")}, {"indent": 2}):
         block = json.dumps(rows, ensure_ascii=False, **spelling).encode().strip()[1:-1]
-        # Then the fast way takes it
+        # Then the fast way decodes it
         assert usual_batch(block) is not None
 
 
@@ -306,7 +306,7 @@ MEGABYTE = 1 << 20
 
 
 class Arriving:
-    """A reply that arrives in blocks, and may go on for ever; `taken` counts what was taken of it."""
+    """A reply that arrives in blocks, and may be endless; `taken` counts the bytes read from it."""
 
     def __init__(self, *parts: bytes | Iterator[bytes]) -> None:
         self._parts = parts
@@ -324,7 +324,7 @@ class Arriving:
 
 
 def endless(block: bytes) -> Iterator[bytes]:
-    """The same again and again, in blocks."""
+    """The same bytes repeated, in blocks."""
     return itertools.repeat(block * (CHUNK_BYTES // len(block)))
 
 
@@ -413,7 +413,7 @@ def test_pretty_printing_of_many_unusual_rows_does_not_count_as_envelope() -> No
 
 
 def packed(member: bytes, count: int) -> Iterator[bytes]:
-    """So many gzip files, one after the other, as they arrive."""
+    """A number of successive gzip members, as they arrive."""
     return iter([gzip.compress(member) * 100] * (count // 100))
 
 
@@ -462,7 +462,7 @@ def as_written(text: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def xml_replies(draw: st.DrawFn) -> bytes:
-    """A reply in any legal spelling: white space, comments, references, CDATA, the outcome before or behind the rows."""
+    """A reply in any legal spelling: white space, comments, references, CDATA, the outcome before or after the rows."""
     white = draw(st.sampled_from(["", "", "\n  ", "<!-- </data> -->", " <?data </data> ?>"]))
     rows = []
     for row in draw(st.lists(XML_ROWS, min_size=1, max_size=5)):

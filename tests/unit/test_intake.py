@@ -1,4 +1,4 @@
-"""The intake's decisions: what each delivery is answered, what is queued, kept and counted. AWS is in memory here."""
+"""The intake's decisions: the answer to each delivery, and what is queued, kept and counted. AWS is a fake in memory."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ def refusal(operation: str) -> ClientError:
 
 @dataclass
 class Aws:
-    """SQS and S3 as the intake sees them."""
+    """SQS and S3, with the calls that the intake makes."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Stage:
         return self.deliver(source, raw, {"X-Shopify-Hmac-Sha256": signature})
 
     def counted(self) -> list[tuple[str, float, dict[str, str]]]:
-        """What was counted since this was asked last: metric, value, dimensions."""
+        """The metrics recorded since the last call: metric, value, dimensions."""
         lines = [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if '"_aws"' in line]
         counts = []
         for line in lines:
@@ -276,7 +276,7 @@ class TestUnrecognised:
         stage.shopify({**ORDER, "financial_status": "pending"})
         stage.shopify({"number": 1})
         assert stage.counted() == [*intake("eu-shop", "not_paid"), *intake("eu-shop", "unrecognised")]
-        # Another source was not.
+        # Another source was not understood.
         stage.shopify({"number": 1}, "s", "vip")
         assert stage.counted() == [NOT_UNDERSTOOD, *intake("vip", "unrecognised")]
 

@@ -1,4 +1,4 @@
-"""What a webhook's start-up imports: a shop waits a second for the connection, and a slow library costs half of that."""
+"""The imports of a webhook's cold start: a shop waits a second for the connection, and a slow library takes half of that."""
 
 import json
 import subprocess

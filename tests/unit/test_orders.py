@@ -1,4 +1,4 @@
-"""Reading orders: each platform's preset on a body as the platform sends it, and the steps that JMESPath cannot do."""
+"""Reading orders: each platform's preset with a body of the platform, and the steps after JMESPath."""
 
 import json
 import time
@@ -24,7 +24,7 @@ def sample(name: str) -> Any:
 
 
 def one(reader: Reader, body: Any) -> Reading:
-    """What the one order of a body came to."""
+    """The result for a body with one order."""
     [reading] = reader.read(body)
     return reading
 
@@ -35,7 +35,7 @@ def of(name: str) -> Reader:
 
 
 def plain(**settings_: Any) -> Reader:
-    """A reader of plain paths; `settings_` differ from them, and None takes one out."""
+    """A reader with plain paths; `settings_` override them, and None removes one."""
     plain_ = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
@@ -212,7 +212,7 @@ class TestSeveralOrders:
 
 
 class TestBounds:
-    """What a shopper writes cannot stall the function, whatever an operator wrote."""
+    """No shopper's text can stall the function, whatever pattern an operator wrote."""
 
     @pytest.mark.parametrize(
         ("pattern", "text"),

@@ -1,4 +1,4 @@
-"""Signatures against oracles of other hands: the published vector, the `standardwebhooks` library, plain `hmac`."""
+"""Signatures against independent oracles: the published vector, the `standardwebhooks` library, plain `hmac`."""
 
 import base64
 import hashlib
@@ -90,13 +90,13 @@ keys = st.binary(min_size=1, max_size=64)
 
 
 class TestAgainstTheStandardwebhooksLibrary:
-    """The library is asked the same question about the same delivery, and its answer is ours."""
+    """The library verifies the same deliveries with the same result."""
 
     @staticmethod
     def oracle(key: bytes, body: str, headers: dict[str, str]) -> bool:
         try:
             Webhook(key).verify(body, headers, json_parse=False)
-        except Exception:  # the library also falls over malformed headers: whatever it raises, it refuses
+        except Exception:  # malformed headers make the library raise anything: that is a refusal, too
             return False
         return True
 
@@ -107,11 +107,11 @@ class TestAgainstTheStandardwebhooksLibrary:
     @staticmethod
     def signed(key: bytes, delivery_id: str, age: int, body: str) -> dict[str, str]:
         at = int(time.time()) - age
-        # The library reads a moment as if it were UTC.
+        # The library reads a time as if it were UTC.
         signature = Webhook(key).sign(delivery_id, datetime.fromtimestamp(at, UTC), body)
         return {"webhook-id": delivery_id, "webhook-timestamp": str(at), "webhook-signature": signature}
 
-    # A second's distance from the limits: the two sides look at the clock one after the other.
+    # A second's distance from the limits: the two sides read the clock one after the other.
     @THOUSANDS
     @given(keys, ids, st.integers(-100_000, 100_000).filter(lambda age: abs(abs(age) - 300) > 2), texts)
     @example(b"k", "m", 298, "")
@@ -128,7 +128,7 @@ class TestAgainstTheStandardwebhooksLibrary:
     def test_given_a_forger_with_another_key_then_both_refuse(
         self, key: bytes, other: bytes, delivery_id: str, body: str
     ) -> None:
-        assume(key.rstrip(b"\0") != other.rstrip(b"\0"))  # HMAC fills a key up with zeros
+        assume(key.rstrip(b"\0") != other.rstrip(b"\0"))  # HMAC pads a key with zeros
         headers = self.signed(other, delivery_id, 0, body)
         assert not self.ours([key], body, headers)
         assert not self.oracle(key, body, headers)
@@ -146,7 +146,7 @@ class TestAgainstTheStandardwebhooksLibrary:
         self, key: bytes, delivery_id: str, body: str, part: str, position: int, cut: bool
     ) -> None:
         parts = {"body": body, **self.signed(key, delivery_id, 0, body)}
-        # Base64's last letters carry bits that decode to nothing: a change there may be none.
+        # The last letter of base64 has unused bits: changing these may not change the signature.
         position = position % 40 + 3 if part == "webhook-signature" else position
         parts[part] = parts[part][: position % len(parts[part])] if cut else _flip(parts[part], position)
         changed = parts.pop("body")
@@ -301,7 +301,7 @@ class TestGenericHmac:
 
 
 class TestSetsOfHeaders:
-    """Svix sends its own names of the headers beside the standard's, or alone."""
+    """Svix sends headers with its own names, in addition to the standard's or alone."""
 
     standard = TestStandardWebhooks.headers
     svix: Mapping[str, str] = {name.replace("webhook-", "svix-"): value for name, value in standard.items()}

@@ -1,4 +1,4 @@
-"""The document of sources: what is refused and how it is told, and how its newest version is found."""
+"""The document of sources: which settings are refused with which errors, and how its newest version is found."""
 
 import json
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def faults(document: Document, name: str = "shop") -> dict[str, str]:
 
 
 def faults_of(**changes: Any) -> dict[str, str]:
-    """The faults of the good source with changes; a change to None takes the setting out."""
+    """The faults of the good source with changes; a change to None removes the setting."""
     settings_ = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     return faults(parse(json.dumps({"shop": settings_})))
 
@@ -35,7 +35,7 @@ def test_given_the_designs_example_then_every_source_can_be_used() -> None:
          "bitrix":  {"platform": "standard-webhooks", "secrets": ["whsec_c2VjcmV0"], "order_id": "order_id", "codes": "codes", "paid": "status == 'paid'", "loyalty_id": 5},
          "custom":  {"platform": "generic", "auth": {"scheme": "hmac", "header": "X-Signature", "encoding": "hex", "prefix": "sha256=", "signed": "{body}"},
                      "secrets": ["s"], "order_id": "id", "codes": "coupons[].code", "paid": "state == 'paid'", "loyalty_id": 5}}
-        """  # noqa: E501 - as the design has it
+        """  # noqa: E501 - as in the design
     )
     assert not document.faults
     assert set(document.sources) == {"eu-shop", "blog", "bitrix", "custom"}
@@ -221,7 +221,7 @@ def test_given_a_source_then_its_text_form_holds_no_secret() -> None:
     assert "hush" not in repr(document)
 
 
-texts = st.text(st.characters(), max_size=20)  # half surrogate pairs too, which JSON can carry
+texts = st.text(st.characters(), max_size=20)  # half surrogate pairs too, which JSON allows
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from(sorted({*PRESETS, *SCHEMES})),
     lambda inner: (
@@ -266,7 +266,7 @@ class TestSender:
     def test_given_the_sender_of_an_event_then_its_source_is_found(self, sender: str, name: str) -> None:
         assert self.sources.find_sender(sender).name == name
 
-    # The second is named as a source whose events come from elsewhere.
+    # The second has the name of a source whose events have another sender.
     @pytest.mark.parametrize("sender", ["aws.partner/shopify.com/1/other", "aws.partner/shopify.com/2/named"])
     def test_given_a_sender_of_no_source_then_it_is_unknown(self, sender: str) -> None:
         with pytest.raises(UnknownSource):
@@ -275,7 +275,7 @@ class TestSender:
 
 @dataclass
 class Secret:
-    """A secret with a cache, which counts how often it is really read."""
+    """A secret with a cache, which counts how often it is read past the cache."""
 
     stored: str = json.dumps({"shop": GOOD})
     cached: str | None = None

@@ -1,4 +1,4 @@
-"""What template.yaml makes of each set of parameters: shape, safety of data, and agreement with the code."""
+"""template.yaml with several sets of parameters: its resources, the safety of data, and agreement with the code."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def test_given_a_function_then_its_environment_has_every_setting_it_reads_and_no
     told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
 
     assert told == {field.name for field in dataclasses.fields(settings)}
-    # None that prints events, which hold signatures and API keys, or Powertools' own inner workings.
+    # Nothing logs events, which hold signatures and API keys, or Powertools' internals.
     assert {name.removeprefix("POWERTOOLS_") for name in variables if name.startswith("POWERTOOLS_")} == {
         "METRICS_NAMESPACE",
         "LOG_LEVEL",
@@ -154,7 +154,7 @@ def test_given_a_day_of_failures_then_the_queue_gives_a_message_up_long_after_th
 
     receives = queue["RedrivePolicy"]["maxReceiveCount"]
     assert tries * 1.5 < receives
-    # A worker that cannot even start brings a message back each time that it was hidden.
+    # If the worker cannot start, the message is received again after each visibility timeout.
     assert receives * queue["VisibilityTimeout"] > MAX_AGE_SECONDS
     assert queue["MessageRetentionPeriod"] > MAX_AGE_SECONDS + MAX_BACKOFF_SECONDS
 
@@ -326,7 +326,7 @@ def test_given_analytics_then_dynamodb_exports_the_ledger_to_where_its_table_rea
     assert asked["S3SseAlgorithm"] == ("KMS" if key else "AES256")
     assert asked.get("S3SseKmsKeyId", "") == key
     assert location == f"s3://{asked['S3Bucket']}/{asked['S3Prefix']}/AWSDynamoDB/"
-    # DynamoDB exports from the backup that it keeps, and needs it on.
+    # DynamoDB exports from point-in-time recovery, which has to be on.
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     assert entry["ScheduleExpression"] == "cron(0 3 * * ? *)"
     assert stack.allows("LedgerExportRole", "dynamodb:ExportTableToPointInTime", "arn:RedemptionsTable")
@@ -373,7 +373,7 @@ def test_given_a_gradual_rollout_then_alarms_roll_it_back() -> None:
 
 
 def _violations(parameters: Mapping[str, str]) -> list[str]:
-    """The rules that these parameters break, in their own words, as CloudFormation would tell them."""
+    """The messages of the rules that these parameters break, as CloudFormation would report them."""
     written = document()
     resolve = Template(written, parameters, lambda name, attribute: name).resolve
     return [

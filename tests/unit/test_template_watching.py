@@ -21,7 +21,7 @@ OURS = "Altcraft/local"
 
 
 class Watched(NamedTuple):
-    """One look at a metric: by an alarm or on the dashboard."""
+    """One use of a metric: by an alarm or on the dashboard."""
 
     by: str
     metric: str

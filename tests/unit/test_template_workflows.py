@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions: they call what there is, keep no key, and may do no more than they need."""
+"""The workflows of GitHub Actions: their make targets exist, they hold no key, and they have only the permissions they need."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Messages of both wire formats: what is written can be read, and what is broken is refused."""
+"""Messages of both wire formats: encoded ones can be decoded, and broken ones are refused."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from altcraft.wire import MalformedMessage, Wire, decode, encode
 
-# What XML can carry; a carriage return it turns into a line feed, as every XML parser must.
+# The characters that XML allows, except the carriage return, which every XML parser turns into a line feed.
 xml_text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
 names = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 json_values = st.recursive(
