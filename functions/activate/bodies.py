@@ -50,7 +50,7 @@ def read(body: bytes, media_type: str) -> Any:
         raise UnreadableBody(str(error)) from error
     except RecursionError as error:
         raise UnreadableBody("nested too deeply") from error
-    # json's own error, bytes that are no Unicode, a number of thousands of digits, a form of thousands of fields
+    # json's own error, invalid UTF-8, a number of thousands of digits, a form of thousands of fields
     except ValueError as error:
         raise UnreadableBody(f"not well formed ({type(error).__name__})") from error
 

@@ -13,7 +13,7 @@ from activate.activation_queue import ActivationQueue, FetchMessage, Message, Un
 from activate.orders import Order, UnreadableOrder
 from activate.paths import EXPRESSION_ERRORS, Means, Search
 from activate.redemption import TryAgain
-from activate.shop_api import Pool, Unanswered, ask, connect
+from activate.shop_api import Pool, Unanswered, call, connect
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from lambda_support.telemetry import Metric, count, logger
 
@@ -41,7 +41,7 @@ class Fetcher:
             raise TryAgain("source_unavailable", f"the source {message.source} cannot be used: {error}") from error
         if source.fetch is None:
             raise TryAgain("source_unavailable", f"the source {message.source} has no fetch any more")
-        answer = self._ask(source.fetch, message.fetch)
+        answer = self._call(source.fetch, message.fetch)
         orders = self._orders(source, source.fetch, message, answer)
         messages = [
             Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, message.received_at)
@@ -60,11 +60,11 @@ class Fetcher:
                 count(Metric.DROPPED_CODES, dropped, source=source.name, reason=reason)
         logger.info("An order was fetched", source=source.name, order_id=message.order_id, accepted=len(messages))
 
-    def _ask(self, fetch: Fetch, path: str) -> Any:
+    def _call(self, fetch: Fetch, path: str) -> Any:
         try:
             pool = self._connect_to(fetch.host)
             try:
-                return ask(pool, fetch.host, fetch.method, path, fetch.filled_headers())
+                return call(pool, fetch.host, fetch.method, path, fetch.filled_headers())
             finally:
                 pool.close()
         except Unanswered as error:

@@ -101,7 +101,7 @@ def pinned(host: str, address: str, port: int = 443, authorities: str | None = N
     )
 
 
-def ask(pool: Pool, host: str, method: str, path: str, headers: Mapping[str, str]) -> Any:
+def call(pool: Pool, host: str, method: str, path: str, headers: Mapping[str, str]) -> Any:
     """Make one call and parse the JSON of its answer; None for 204, no content.
 
     Raises:

@@ -182,7 +182,7 @@ def source(name: str, settings: object) -> Source:
         settings = _completed(platform, settings)
     values = checks.table(settings, SETTINGS)
     required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
-    remedy = "; or write fetch, to ask the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
+    remedy = "; or write fetch, to call the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
     faults = [(name, f"is missing, and no preset has it{remedy}") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(

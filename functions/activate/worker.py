@@ -128,7 +128,7 @@ class Worker:
             fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
             redemption = Redemption.from_fields(fields)
         except (ValueError, AttributeError, RecursionError) as error:
-            detail = str(error) if isinstance(error, InvalidField) else "the message is not one of ours"
+            detail = str(error) if isinstance(error, InvalidField) else "the message was not sent by the intake"
             self._give_up(message, "unreadable", detail)
             return
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):

@@ -1052,7 +1052,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
     command = [sys.executable, "-m", "tests.integration.export_process", event]
     with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
 
-        def told() -> dict[str, str]:
+        def owner() -> dict[str, str]:
             try:
                 answer = bucket.s3.head_object(Bucket=bucket.name, Key=f"crm/exports/{ID}.json")
             except ClientError:
@@ -1061,7 +1061,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
             return metadata
 
         # When it is killed
-        while not told() if moment == "at its start" else "upload" not in told():
+        while not owner() if moment == "at its start" else "upload" not in owner():
             assert process.poll() is None
         process.kill()
 

@@ -171,7 +171,7 @@ INCOHERENT = {
     "data is a text": b'{"data":"none","error":0}',
     "data is an object": b'{"data":{"code":"A"},"error":0}',
     "data is false": b'{"data":false,"error":0}',
-    "bytes behind the end": GOOD + b"x",
+    "bytes after the end": GOOD + b"x",
     "two envelopes": GOOD + GOOD,
     "a list": b'[{"code":"A"}]',
     "nothing": b"",
@@ -182,7 +182,7 @@ INCOHERENT = {
     "XML, a record of white space": XML_ROWS + b"<data> </data><error>0</error></xml>",
     "XML, a text between records": XML_ROWS + b"text<error>0</error></xml>",
     "XML, two envelopes": (XML_ROWS + b"<error>0</error></xml>") * 2,
-    "not UTF-8 behind the rows": ROWS + b'"error":0,"error_text":"\xff"}',
+    "not UTF-8 after the rows": ROWS + b'"error":0,"error_text":"\xff"}',
 }
 
 
@@ -215,8 +215,8 @@ PACKED = gzip.compress(GOOD)
 BROKEN_PACKINGS = {
     "noise inside": PACKED[:20] + b"\xff" * 20 + PACKED[40:],
     "a wrong checksum": PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:],
-    "noise behind the end": PACKED + b"noise",
-    "zeros behind the end": PACKED + bytes(20),
+    "noise after the end": PACKED + b"noise",
+    "zeros after the end": PACKED + bytes(20),
     "two envelopes": PACKED * 2,
     "not packed": GOOD,
     "nothing": b"",

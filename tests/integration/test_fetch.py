@@ -24,7 +24,7 @@ from activate.fetcher import Fetcher
 from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.redemption import TryAgain
-from activate.shop_api import MOST_BYTES, Unanswered, ask, connect, pinned
+from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
 from activate.worker import MAX_AGE_SECONDS, Worker
 from local.aws import Aws
@@ -341,7 +341,7 @@ class TestTls:
     ) -> None:
         port, authorities = tls_shop
         pool = pinned("shop.example.com", "127.0.0.1", port, authorities)
-        answer = ask(pool, "shop.example.com", "GET", "/orders/1", {})
+        answer = call(pool, "shop.example.com", "GET", "/orders/1", {})
         pool.close()
         assert answer == {"host": "shop.example.com", "path": "/orders/1"}
 
@@ -352,7 +352,7 @@ class TestTls:
         port, authorities = tls_shop
         pool = pinned(host, "127.0.0.1", port, authorities if trusted else None)
         with pytest.raises(Unanswered) as raised:
-            ask(pool, host, "GET", "/orders/1", {"Authorization": "hush"})
+            call(pool, host, "GET", "/orders/1", {"Authorization": "hush"})
         pool.close()
         assert raised.value.reason == "shop_unreachable"
         assert "hush" not in str(raised.value)

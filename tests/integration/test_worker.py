@@ -39,7 +39,7 @@ class Bench:
             self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
     def receive(self, *, sent_ms_ago: int = 0, first_received_ms_ago: int = 0) -> dict[str, Any]:
-        """Process one batch, in the form of Lambda's event source mapping."""
+        """Receive one batch, in the form in which Lambda's event source mapping passes it."""
         shifts = {"SentTimestamp": sent_ms_ago, "ApproximateFirstReceiveTimestamp": first_received_ms_ago}
         received = self.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
@@ -121,8 +121,8 @@ def test_each_try_records_how_long_the_order_has_been_waiting(
 
     assert bench.work(bench.receive(sent_ms_ago=3_600_000)) == (["shop/1001"] if down else [])
 
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"MessageAge"' in line]
-    assert [3600 <= age < 3700 for metric in told for age in metric["MessageAge"]] == [True]
+    recorded = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"MessageAge"' in line]
+    assert [3600 <= age < 3700 for metric in recorded for age in metric["MessageAge"]] == [True]
 
 
 def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator) -> None:

@@ -534,7 +534,7 @@ BROKEN_XML = {
         "cp1251"
     ),
     "two documents": b"<xml><data><code>A</code></data><error>0</error></xml><xml><error>0</error></xml>",
-    "text behind the end": b"<xml><data><code>A</code></data><error>0</error></xml>x",
+    "text after the end": b"<xml><data><code>A</code></data><error>0</error></xml>x",
 }
 
 

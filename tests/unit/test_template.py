@@ -37,9 +37,9 @@ def test_given_a_function_then_its_environment_has_every_setting_it_reads_and_no
 ) -> None:
     variables = synthesise(parameters).of("AWS::Lambda::Function")[function]["Environment"]["Variables"]
 
-    told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
+    declared = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
 
-    assert told == {field.name for field in dataclasses.fields(settings)}
+    assert declared == {field.name for field in dataclasses.fields(settings)}
     # Nothing logs events, which hold signatures and API keys, or Powertools' internals.
     assert {name.removeprefix("POWERTOOLS_") for name in variables if name.startswith("POWERTOOLS_")} == {
         "METRICS_NAMESPACE",

@@ -1,6 +1,6 @@
 """An Altcraft whose well-formed answers are wrong: no code is lost, and no order gets a wrong answer.
 
-Each illness meets twenty codes, asked for by the API's way and by the queue's, in both wire formats.
+Each failure is tried with twenty codes, through the API's path and through the queue's, in both wire formats.
 """
 
 import json
@@ -26,7 +26,7 @@ def refuse(error: int, status: int = 200, **where: Any) -> Refuse:
     return Refuse(error=error, error_text="?", status=status, **{"calls": None, **where})
 
 
-ILLNESSES: dict[str, Sequence[AnyFault]] = {
+FAILURES: dict[str, Sequence[AnyFault]] = {
     "503 with an envelope": [refuse(500, 503)],
     "500 with an envelope": [refuse(1, 500)],
     "500 in the envelope": [refuse(500)],
@@ -50,18 +50,18 @@ ILLNESSES: dict[str, Sequence[AnyFault]] = {
     ],
 }
 
-Ask = Callable[[Till, str], Outcome | None]
+Activate = Callable[[Till, str], Outcome | None]
 """Activate an order's code; returns the outcome, or None if it is to be retried."""
 
 
-def by_the_api(till: Till, code: str) -> Outcome | None:
+def through_the_api(till: Till, code: str) -> Outcome | None:
     try:
         return till.activate(code, f"order of {code}").outcome
     except TryAgain:
         return None
 
 
-class ByTheQueue:
+class ThroughTheQueue:
     """A worker for one message at a time, each in a new sandbox, so that no circuit breaker opens."""
 
     def __init__(self, sqs: Any) -> None:
@@ -84,25 +84,25 @@ class ByTheQueue:
 
 @pytest.mark.parametrize("wire", get_args(Wire))
 @pytest.mark.parametrize("by", ["API", "queue"])
-@pytest.mark.parametrize("illness", ILLNESSES.values(), ids=ILLNESSES.keys())
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
 def test_no_code_is_lost_and_no_order_gets_a_wrong_answer(
-    emulator: Emulator, aws: Aws, table: str, illness: Sequence[AnyFault], by: str, wire: Wire
+    emulator: Emulator, aws: Aws, table: str, failure: Sequence[AnyFault], by: str, wire: Wire
 ) -> None:
-    queue = ByTheQueue(aws.client("sqs"))
-    ask: Ask = by_the_api if by == "API" else queue
+    queue = ThroughTheQueue(aws.client("sqs"))
+    activate: Activate = through_the_api if by == "API" else queue
     emulator.programs.add(5, "control", *CODES, attached=True)
     till = make_till(emulator.url, aws, table, wire)
     till.activate("control")
     journal = emulator.programs.activations
 
-    emulator.faults.set(illness)
-    while_ill = {code: ask(till, code) for code in CODES}
+    emulator.faults.set(failure)
+    while_failing = {code: activate(till, code) for code in CODES}
     # Every outcome is `activated`, and the codes with an outcome are activated.
-    assert {code for code, outcome in while_ill.items() if outcome} <= {code for (_, code) in journal}
-    assert set(while_ill.values()) <= {None, Outcome.ACTIVATED}
+    assert {code for code, outcome in while_failing.items() if outcome} <= {code for (_, code) in journal}
+    assert set(while_failing.values()) <= {None, Outcome.ACTIVATED}
 
     emulator.faults.set([])
-    assert {code: ask(till, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
+    assert {code: activate(till, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
     assert dict(journal) == {(5, code): 1 for code in ["control", *CODES]}
     assert queue.dead_letters() == 0
     for code in CODES:
