@@ -16,7 +16,7 @@ from altcraft.wire import Wire
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Drop, Page, Refuse
-from tests.integration.activators import Till, deadline, make_till
+from tests.integration.activators import Orders, deadline, make_orders
 
 CODES = [f"Code-{number}" for number in range(20)]
 ACTIVATE, GET = frozenset({"activate"}), frozenset({"get"})
@@ -50,13 +50,13 @@ FAILURES: dict[str, Sequence[AnyFault]] = {
     ],
 }
 
-Activate = Callable[[Till, str], Outcome | None]
+Activate = Callable[[Orders, str], Outcome | None]
 """Activate an order's code; returns the outcome, or None if it is to be retried."""
 
 
-def through_the_api(till: Till, code: str) -> Outcome | None:
+def through_the_api(orders: Orders, code: str) -> Outcome | None:
     try:
-        return till.activate(code, f"order of {code}").outcome
+        return orders.activate(code, f"order of {code}").outcome
     except TryAgain:
         return None
 
@@ -70,8 +70,8 @@ class ThroughTheQueue:
             sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("activations", "dead")
         )
 
-    def __call__(self, till: Till, code: str) -> Outcome | None:
-        worker = Worker(till.activator, self._sqs, self.queue_url, self.dead_letter_queue_url)
+    def __call__(self, orders: Orders, code: str) -> Outcome | None:
+        worker = Worker(orders.activator, self._sqs, self.queue_url, self.dead_letter_queue_url)
         message = {"code": code, "loyalty_id": 5, "order_id": f"order of {code}", "source": "shop"}
         record = {"messageId": code, "receiptHandle": code, "body": json.dumps(message), "attributes": {}}
         context: Any = None
@@ -91,22 +91,22 @@ def test_no_code_is_lost_and_no_order_gets_a_wrong_answer(
     queue = ThroughTheQueue(aws.client("sqs"))
     activate: Activate = through_the_api if by == "API" else queue
     emulator.programs.add(5, "control", *CODES, attached=True)
-    till = make_till(emulator.url, aws, table, wire)
-    till.activate("control")
+    orders = make_orders(emulator.url, aws, table, wire)
+    orders.activate("control")
     journal = emulator.programs.activations
 
     emulator.faults.set(failure)
-    while_failing = {code: activate(till, code) for code in CODES}
+    while_failing = {code: activate(orders, code) for code in CODES}
     # Every outcome is `activated`, and the codes with an outcome are activated.
     assert {code for code, outcome in while_failing.items() if outcome} <= {code for (_, code) in journal}
     assert set(while_failing.values()) <= {None, Outcome.ACTIVATED}
 
     emulator.faults.set([])
-    assert {code: activate(till, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
+    assert {code: activate(orders, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
     assert dict(journal) == {(5, code): 1 for code in ["control", *CODES]}
     assert queue.dead_letters() == 0
     for code in CODES:
-        assert till.activate(code, "another order").first_order == f"order of {code}"
+        assert orders.activate(code, "another order").first_order == f"order of {code}"
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_a_caller_without_an_order_and_an_order_are_not_both_answered_activated(
     emulator: Emulator, aws: Aws, table: str, applied: bool, answers: list[str | None]
 ) -> None:
     emulator.programs.add(5, *CODES, attached=True)
-    till = make_till(emulator.url, aws, table)
+    orders = make_orders(emulator.url, aws, table)
     for code in CODES:
         emulator.faults.set([Drop(endpoints=ACTIVATE, applied=applied), refuse(500, endpoints=GET, calls=1)])
         given: list[Outcome | None] = []
         for order_id in ("1001", None, "1001", None):
             try:
-                given.append(till.activate(code, order_id).outcome)
+                given.append(orders.activate(code, order_id).outcome)
             except TryAgain:
                 given.append(None)
         assert given == answers

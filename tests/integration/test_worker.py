@@ -15,7 +15,7 @@ from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import deadline, make_till
+from tests.integration.activators import deadline, make_orders
 
 DAY_MS = 24 * 3600 * 1000
 CONTEXT: Any = None  # Powertools only passes it on
@@ -100,7 +100,7 @@ def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
         sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
         for name in ("activations", "dead")
     )
-    worker = Worker(make_till(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
+    worker = Worker(make_orders(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
     emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
     return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline(), aws.client("dynamodb"), table)
 
