@@ -19,7 +19,7 @@ from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import TOKEN, Secret, Orders, deadline, make_orders
+from tests.integration.activators import TOKEN, Orders, Secret, deadline, make_orders
 
 ACTIVATE = frozenset({"activate"})
 GET = frozenset({"get"})
