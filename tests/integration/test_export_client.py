@@ -212,7 +212,7 @@ def test_an_encoding_that_was_not_requested_is_refused_undecoded(server: Server,
 
 
 PACKED = gzip.compress(GOOD)
-BROKEN_PACKINGS = {
+BROKEN_GZIP = {
     "noise inside": PACKED[:20] + b"\xff" * 20 + PACKED[40:],
     "a wrong checksum": PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:],
     "noise after the end": PACKED + b"noise",
@@ -223,7 +223,7 @@ BROKEN_PACKINGS = {
 }
 
 
-@pytest.mark.parametrize("body", BROKEN_PACKINGS.values(), ids=BROKEN_PACKINGS.keys())
+@pytest.mark.parametrize("body", BROKEN_GZIP.values(), ids=BROKEN_GZIP.keys())
 @pytest.mark.parametrize("chunk", [0, 1])
 def test_broken_gzip_is_incoherent(server: Server, body: bytes, chunk: int) -> None:
     server.answer = Answer(body, encoding="gzip", chunk=chunk)

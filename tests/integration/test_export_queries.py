@@ -156,7 +156,7 @@ def test_promocodes_shows_every_format_alike(
 
 
 def test_promocodes_has_the_same_timestamps_in_every_format(exports: Path) -> None:
-    marks = ask(
+    timestamps = ask(
         exports,
         """
         SELECT code, count(DISTINCT from_iso8601_timestamp(attached)), count(DISTINCT from_iso8601_timestamp(activated)),
@@ -165,7 +165,7 @@ def test_promocodes_has_the_same_timestamps_in_every_format(exports: Path) -> No
         """,
     )
 
-    assert {row[0]: row[1:] for row in marks if any(row[1:5])} == {
+    assert {row[0]: row[1:] for row in timestamps if any(row[1:5])} == {
         "bought": (1, 1, 0, 0, 2),
         "given": (1, 0, 0, 0, 2),
         "gone": (1, 1, 0, 0, 2),

@@ -21,7 +21,7 @@ from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
 from altcraft.export_json import flat_batch, plain_batch, usual_batch
 
 TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
-MARKS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
+TIMESTAMPS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
 TRICKY = [
     '},{"code":"x"}',
     '"}],"error":0}',
@@ -40,12 +40,12 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
     max_leaves=5,
 )
-MARK_NAMES = ("attached", "activated", "expire_date", "expired")
-USUAL = st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, TIMES))
+TIMESTAMP_NAMES = ("attached", "activated", "expire_date", "expired")
+USUAL = st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(TIMESTAMP_NAMES, TIMES))
 ANY = st.builds(
     lambda others, known: others | known,
-    st.dictionaries(TEXTS.filter(lambda name: name not in (*MARK_NAMES, "code")), VALUES, max_size=2),
-    st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, MARKS)),
+    st.dictionaries(TEXTS.filter(lambda name: name not in (*TIMESTAMP_NAMES, "code")), VALUES, max_size=2),
+    st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(TIMESTAMP_NAMES, TIMESTAMPS)),
 )
 SPELLINGS = st.sampled_from(
     [
@@ -148,7 +148,7 @@ def test_usual_batch_is_as_strict_as_the_standard_library(noise: bytes, position
 
 
 FLAT = st.dictionaries(
-    st.one_of(st.sampled_from(["code", *MARK_NAMES]), st.text(max_size=3)),
+    st.one_of(st.sampled_from(["code", *TIMESTAMP_NAMES]), st.text(max_size=3)),
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6), st.lists(st.text(max_size=3), max_size=2)),
 ).map(lambda row: {"code": "A"} | row)
 
@@ -246,10 +246,10 @@ BROKEN_JSON = {
     "code is null": b'{"data":[{"code":null}],"error":0}',
     "record is a text": b'{"data":["A"],"error":0}',
     "record is a list": b'{"data":[["code"]],"error":0}',
-    "double key": b'{"data":[{"code":"A","code":"B"}],"error":0}',
-    "double mark": b'{"data":[{"code":"A","attached":"2024-04-01T14:02:05Z","attached":"2024-04-01T14:02:06Z"}],"error":0}',
-    "double key, escaped": b'{"data":[{"code":"A","c\\u006fde":"B"}],"error":0}',
-    "double key inside": b'{"data":[{"code":"A","more":{"a":1,"a":2}}],"error":0}',
+    "repeated key": b'{"data":[{"code":"A","code":"B"}],"error":0}',
+    "two timestamps": b'{"data":[{"code":"A","attached":"2024-04-01T14:02:05Z","attached":"2024-04-01T14:02:06Z"}],"error":0}',
+    "repeated key, escaped": b'{"data":[{"code":"A","c\\u006fde":"B"}],"error":0}',
+    "repeated key inside": b'{"data":[{"code":"A","more":{"a":1,"a":2}}],"error":0}',
     "comma at the end": b'{"data":[{"code":"A"},],"error":0}',
     "comma at the start": b'{"data":[,{"code":"A"}],"error":0}',
     "two commas": b'{"data":[{"code":"A"},,{"code":"B"}],"error":0}',
@@ -448,7 +448,7 @@ XML_TEXTS = st.one_of(
 )
 XML_ROWS = st.fixed_dictionaries(
     {"code": XML_TEXTS},
-    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*MARK_NAMES, "number", "x-y.z")},
+    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*TIMESTAMP_NAMES, "number", "x-y.z")},
 )
 
 
