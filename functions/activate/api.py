@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.outcomes import record, record_failure
 from activate.redemption import Outcome, Redemption, Result, TryAgain
+from activate.telemetry import record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.http import Problem, Reply, Request, reply
 
