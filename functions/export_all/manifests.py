@@ -1,16 +1,16 @@
-"""The manifests of exports in S3: what each export is, who is at it, and which good one is the newest.
+"""The manifests of exports in S3: what each export is, which run works on it, and which good one is the newest.
 
-Every write is conditional, so that of two who run the same export only one goes on, and `latest` never goes backwards:
+Every write is conditional, so that of two runs of the same export only one goes on, and `latest` never goes backwards:
 
     {prefix}exports/{export_id}.json           the manifest: running, then succeeded or failed
     {prefix}latest/loyalty_id={id}.json        the manifest of the newest good export
 
-A guard stands over `latest`: it does not move to an export that has no codes, or far fewer than the one it names, unless that
-export says `accept_fewer`.
+`latest` does not move to an export that has no codes, or far fewer than the one it names, unless that export says
+`accept_fewer`.
 
-Who is at it stands in the object's metadata, not in the manifest: `request` (the invocation's id, which Lambda keeps when it
-tries again), `attempt` (one try of it), `seen` (its last sign of life), `key` and `upload` (what a dead try may have left half
-uploaded), and `mark` (by which the data object is known that a try was about to publish).
+The run that works on an export is named in the object's metadata, not in the manifest: `invocation` (its id, which Lambda keeps
+when it tries again), `attempt` (one try of it), `seen` (its last sign of life), `key` and `upload` (a multipart upload that a
+dead try may have left), and `tag` (the ownership tag of the data object that a try was about to publish).
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from export_all.aws_errors import AWS_ERRORS, LOST_RACE, MISSING, code_of
+from export_all.keys import data_folders, export_id_in, latest_key, manifest_key
 from export_all.manifest import (
     LONGEST_MANIFEST,
     Manifest,
@@ -33,15 +35,16 @@ from export_all.manifest import (
     rfc3339,
     too_few,
 )
-from export_all.orders import OUTPUT_FORMATS, Order
-from export_all.storage import LOST_RACE, MISSING, StorageError, code_of
-from export_all.upload import seen_at
-from export_all.watching import Telemetry, Watcher
+from export_all.telemetry import Telemetry, Watcher
+from export_all.upload import stored_at
 from lambda_support.telemetry import logger
 
+if TYPE_CHECKING:
+    from export_all.requests import ExportRequest
+
 LIFETIME: Final = timedelta(seconds=900)
-"""A run that gives no sign of life for so long is dead, and one that nobody has begun by then never begins. A run writes its
-manifest every few seconds, however long it takes; this is what Lambda gives it in all."""
+"""A run without a sign of life for this long is dead, and one that has not begun by then never begins. A run writes its
+manifest every few seconds, however long it takes; this is all the time that Lambda gives it."""
 
 LATEST_MINIMUM_PERCENT: Final = 50
 
@@ -50,37 +53,37 @@ _MOST_TRIES: Final = 10
 
 @dataclass(frozen=True)
 class Owner:
-    """Who is at an export; nobody yet, where the fields are empty."""
+    """The run that works on an export; none has begun where the fields are empty."""
 
-    request: str = ""
+    invocation: str = ""
     attempt: str = ""
     seen: str = ""
     key: str = ""
     upload: str = ""
-    mark: str = ""
+    tag: str = ""
 
 
 class Superseded(Exception):
-    """Another run has taken this export over."""
+    """Another run has claimed this export."""
 
 
 class OtherExport(Exception):
-    """The export id belongs to an export of something else."""
+    """The export id belongs to an export of another program or format."""
 
 
 class Unsettled(Exception):
-    """A conditional write was lost again and again, and nothing says to whom."""
+    """A conditional write was refused again and again, and no other write explains it."""
 
 
 class _Stored(NamedTuple):
-    """A manifest as it lies in S3."""
+    """A manifest as it is in S3."""
 
     manifest: Manifest
     owner: Owner
     etag: str
 
     def overdue(self, now: datetime) -> bool:
-        """Whether it says running and cannot be any more: nobody has given a sign of life for too long."""
+        """Whether it says running and cannot be running any more: its last sign of life is too old."""
         seen = datetime.fromisoformat(self.owner.seen or self.manifest.started_at)
         return self.manifest.status == "running" and now - seen > LIFETIME
 
@@ -94,14 +97,14 @@ class Lease:
     owner: Owner
     _etag: str
 
-    def save(self, *, upload: str = "", mark: str = "", **changes: Any) -> Manifest:
-        """Change the manifest's fields, and say what is being uploaded.
+    def save(self, *, upload: str = "", tag: str = "", **changes: Any) -> Manifest:
+        """Change the manifest's fields, and note the upload: its id, and its ownership tag where it is about to be published.
 
         Raises:
             Superseded: the claim is lost.
         """
         self.manifest = replace(self.manifest, **changes)
-        self.owner = replace(self.owner, upload=upload, mark=mark, seen=rfc3339(datetime.now(UTC)))
+        self.owner = replace(self.owner, upload=upload, tag=tag, seen=rfc3339(datetime.now(UTC)))
         self._etag = self._manifests.overwrite(self.manifest, self.owner, self._etag)
         return self.manifest
 
@@ -114,7 +117,7 @@ class Manifests:
         bucket: where they are.
         prefix: what every key begins with.
         least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
-        watcher: reports exports that are found to have ended, and suspect ones; None: to log and metrics.
+        watcher: reports exports that are found to have ended, and suspect ones; None: to the log and the metrics.
     """
 
     def __init__(
@@ -141,13 +144,13 @@ class Manifests:
         return stored.manifest if stored else None
 
     def look(self, export_id: str, now: datetime) -> Manifest | None:
-        """A manifest as a reader is to see it: of a run that was killed, what came of it. None where there is none.
+        """A manifest as a reader is to see it: of a run that was killed, how it ended. None where there is none.
 
-        Whoever looks catches up what a run could not write: the manifest of a whole object, and `latest`.
+        What a killed run could not write is written here: the manifest of a complete object, and `latest`.
 
         Raises:
             UnreadableManifest: something else is in its place.
-            StorageError: S3 does not say what came of a killed run.
+            AWS_ERRORS: S3 does not say how a killed run ended.
         """
         stored = self._read_export(export_id)
         if stored is None:
@@ -162,49 +165,53 @@ class Manifests:
             return manifest
         try:
             return self.settled(manifest)
-        except StorageError:
+        except AWS_ERRORS:
             logger.exception("latest is not caught up yet", export_id=export_id)
             return manifest
 
     def announce(self, manifest: Manifest) -> Manifest:
-        """Write the manifest of an export that is about to be run; give back the one that is there already."""
+        """Write the manifest of an export that is about to be run; the one that is there already, where there is one."""
         if self._write(self._key(manifest.export_id), manifest, Owner(), IfNoneMatch="*"):
             return manifest
         return self.read(manifest.export_id) or manifest
 
-    def claim(self, export_id: str, order: Order, key: str, request: str, now: datetime) -> Lease | Manifest:
-        """Claim an export, to run it; or the manifest, where it has succeeded or another run is at it.
+    def claim(
+        self, export_id: str, request: ExportRequest, key: str, invocation: str, now: datetime
+    ) -> Lease | Manifest:
+        """Claim an export, to run it; its manifest where it has succeeded or another run works on it.
 
-        What nobody has begun can be claimed, what has failed or was killed, and by Lambda's next try of the same request
-        also what is running. A run that still lives notices at its next write.
+        An export can be claimed that no run has begun, that has failed or that was killed; and by Lambda's next try of the same
+        invocation also one that is running. A run that is still alive notices at its next write.
 
         Args:
             export_id: the export's.
-            order: what it exports.
-            key: where its data is to be; an earlier try's key goes before, so that no two tries leave two objects.
-            request: the invocation's id.
+            request: what it exports.
+            key: where its data is to be; an earlier try's key takes precedence, so that two tries leave one object.
+            invocation: its id.
             now: when the run begins.
 
         Raises:
-            OtherExport: the id is that of another order's export.
+            OtherExport: the id is that of an export of something else.
             UnreadableManifest: something else is in the manifest's place.
         """
-        fresh = begun(export_id, order, now)
+        fresh = begun(export_id, request, now)
         for _ in range(_MOST_TRIES):
-            owner = Owner(request, uuid.uuid4().hex, rfc3339(now), key)
+            owner = Owner(invocation, uuid.uuid4().hex, rfc3339(now), key)
             stored = self._read_export(export_id)
             if stored is None:
                 etag = self._write(self._key(export_id), fresh, owner, IfNoneMatch="*")
             else:
                 manifest, before, etag_before = stored
-                if (manifest.loyalty_id, manifest.output_format) != (order.loyalty_id, order.output_format):
+                if (manifest.loyalty_id, manifest.output_format) != (request.loyalty_id, request.output_format):
                     raise OtherExport(
                         f"{export_id} is an export of program {manifest.loyalty_id} as {manifest.output_format}"
                     )
-                others = (
-                    manifest.status == "running" and not stored.overdue(now) and before.request not in ("", request)
+                another_runs = (
+                    manifest.status == "running"
+                    and not stored.overdue(now)
+                    and before.invocation not in ("", invocation)
                 )
-                if manifest.status == "succeeded" or others:
+                if manifest.status == "succeeded" or another_runs:
                     return manifest
                 if adopted := self._adopt(stored, now):
                     return adopted
@@ -217,23 +224,23 @@ class Manifests:
         raise Unsettled(f"the manifest of {export_id} could not be written")
 
     def judged(self, manifest: Manifest) -> Manifest:
-        """A whole export's manifest, with the verdict whether it is suspect beside what `latest` has now."""
+        """A whole export's manifest, judged whether it is suspect compared with what `latest` has now."""
         try:
             newest = self._read_latest(manifest.loyalty_id)
         except UnreadableManifest as error:
-            # What cannot be compared with is no reason to be sure, and not ours to replace unasked.
+            # Without anything to compare with nothing is certain, and what is there is not ours to replace unasked.
             logger.error(str(error), export_id=manifest.export_id)
             return replace(manifest, suspect=True)
         least, before = self._least_percent, newest.manifest if newest else None
         return replace(manifest, suspect=manifest.suspect or too_few(manifest.codes, before, least))
 
     def _adopt(self, stored: _Stored, now: datetime) -> Manifest | None:
-        """Make an export good whose run was killed after its object could be seen and before the manifest said so."""
+        """Adopt the object of a run that was killed after publishing it and before the manifest said so."""
         manifest, owner, etag = stored
-        if manifest.status != "running" or not owner.mark:
+        if manifest.status != "running" or not owner.tag:
             return None
-        there = seen_at(self._s3, self._bucket, owner.key)
-        if there is None or there.mark != owner.mark:
+        there = stored_at(self._s3, self._bucket, owner.key)
+        if there is None or there.tag != owner.tag:
             return None
         good = self.judged(replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key))
         if not self._write(self._key(good.export_id), good, owner, IfMatch=etag):
@@ -254,7 +261,7 @@ class Manifests:
             if written := self._write(key, manifest, owner, IfMatch=etag):
                 return written
             stored = self._read_export(manifest.export_id)
-            # A write whose answer was lost is made again by the SDK, and then loses against itself.
+            # Where the answer to a write is lost, the SDK writes again, and that write is refused because of the first.
             if stored is None or stored.owner.attempt != owner.attempt:
                 raise Superseded(manifest.export_id)
             etag = stored.etag
@@ -265,7 +272,7 @@ class Manifests:
 
         Args:
             manifest: of an export that has succeeded.
-            accept_fewer: whether whoever asks now accepts it should it be suspect.
+            accept_fewer: whether the request of now accepts it, should it be suspect.
         """
         if accept_fewer and not manifest.accept_fewer:
             manifest = self._amend(manifest, accept_fewer=True)
@@ -280,7 +287,7 @@ class Manifests:
             manifest: of an export that has succeeded.
             over_unreadable: replace also what is no manifest of ours, and may have been newer.
         """
-        key = self._latest_key(manifest.loyalty_id)
+        key = latest_key(self._prefix, manifest.loyalty_id)
         for _ in range(_MOST_TRIES):
             try:
                 stored = self._read_latest(manifest.loyalty_id)
@@ -292,7 +299,7 @@ class Manifests:
                 stored, condition = None, {}
             if stored is not None and stored.manifest.age >= manifest.age:
                 return stored.manifest.export_id == manifest.export_id
-            # Judged again by the very object that the condition names: another export may have moved `latest` since.
+            # Judged again by the object that the condition names: another export may have moved `latest` since.
             judged = self.judged(manifest)
             if judged.withheld:
                 if not manifest.suspect:
@@ -308,17 +315,17 @@ class Manifests:
 
         Raises:
             UnreadableManifest: something else is in a manifest's place.
-            StorageError: S3 does not say, or `latest` still cannot be written.
+            AWS_ERRORS: S3 does not say, or `latest` still cannot be written.
         """
         newest = self._read_latest(loyalty_id)
         later = [
-            (object_key.rpartition("/")[2].partition(".")[0], object_key)
+            (export_id_in(object_key), object_key)
             for folder in data_folders(self._prefix, loyalty_id)
             for object_key in self._keys_after(folder, newest.manifest if newest else None)
         ]
         for export_id, object_key in sorted(later, reverse=True):
             manifest = self.read(export_id)
-            # An object without its manifest is of a run that goes on, or was killed.
+            # An object without a manifest is that of a run that goes on, or was killed.
             if manifest is None or manifest.key != object_key or manifest.status != "succeeded" or manifest.withheld:
                 continue
             if self.publish(manifest):
@@ -331,7 +338,7 @@ class Manifests:
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
     def _amend(self, manifest: Manifest, **changes: Any) -> Manifest:
-        """Change a manifest that nobody is at any more."""
+        """Change a manifest that no run works on any more."""
         for _ in range(_MOST_TRIES):
             stored = self._read_export(manifest.export_id)
             if stored is None:
@@ -342,10 +349,7 @@ class Manifests:
         raise Unsettled(f"the manifest of {manifest.export_id} could not be written")
 
     def _key(self, export_id: str) -> str:
-        return f"{self._prefix}exports/{export_id}.json"
-
-    def _latest_key(self, loyalty_id: int) -> str:
-        return f"{self._prefix}latest/loyalty_id={loyalty_id}.json"
+        return manifest_key(self._prefix, export_id)
 
     def _read_export(self, export_id: str) -> _Stored | None:
         key = self._key(export_id)
@@ -355,7 +359,7 @@ class Manifests:
         return stored
 
     def _read_latest(self, loyalty_id: int) -> _Stored | None:
-        key = self._latest_key(loyalty_id)
+        key = latest_key(self._prefix, loyalty_id)
         stored = self._read(key)
         if stored is not None and (stored.manifest.loyalty_id, stored.manifest.status) != (loyalty_id, "succeeded"):
             raise UnreadableManifest(f"{key} is not the manifest of a good export of program {loyalty_id}")
@@ -397,17 +401,6 @@ class Manifests:
         except ClientError as error:
             if code_of(error) != "NoSuchUpload":
                 raise
-
-
-def data_folder(prefix: str, loyalty_id: int, output_format: str) -> str:
-    """Where the data of a program's exports in a format lies, by days. JSON Lines is right under `promocodes/`."""
-    folder = "" if output_format == "jsonl" else f"{output_format}/"
-    return f"{prefix}promocodes/{folder}loyalty_id={loyalty_id}/"
-
-
-def data_folders(prefix: str, loyalty_id: int) -> list[str]:
-    """Where the data of a program's exports lies, in every format."""
-    return [data_folder(prefix, loyalty_id, output_format) for output_format in OUTPUT_FORMATS]
 
 
 def _owner(metadata: Mapping[str, str]) -> Owner:

@@ -12,7 +12,7 @@ from lambda_support.settings import SettingsError, read
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function is told by its environment."""
+    """The environment of this function."""
 
     altcraft_url: str
     altcraft_secret_id: str
