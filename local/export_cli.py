@@ -47,7 +47,8 @@ from export_all.aws_errors import AWS_ERRORS, StorageUnavailable, detail_of
 from export_all.exporter import Exporter
 from export_all.failures import EndedByHand
 from export_all.formats.registry import FORMATS, FormatUnavailable, encoder_for
-from export_all.manifests import LATEST_MINIMUM_PERCENT, Unsettled
+from export_all.latest import LATEST_MINIMUM_PERCENT
+from export_all.manifest_store import Unsettled
 from export_all.pipeline import Pipeline
 from export_all.requests import ExportRequest, new_export_id
 from local import streams

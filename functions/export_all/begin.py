@@ -11,7 +11,8 @@ from typing import Any
 from export_all.aws_errors import AWS_ERRORS, as_unavailable, detail_of
 from export_all.failures import Failure
 from export_all.manifest import Manifest, begun, rfc3339
-from export_all.manifests import Lease, Manifests, Superseded
+from export_all.manifest_store import Superseded
+from export_all.manifests import Lease, Manifests
 from export_all.requests import ExportRequest, moment_from, repeatable_export_id, requests_from_schedule
 from lambda_support.telemetry import logger
 

@@ -17,8 +17,10 @@ from export_all.aws_errors import AWS_ERRORS
 from export_all.failures import DEFECT, DeadlinePassed, failure_of
 from export_all.formats.registry import FORMATS, encoder_for
 from export_all.keys import data_key
+from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest, UnreadableManifest, rfc3339
-from export_all.manifests import LATEST_MINIMUM_PERCENT, Lease, Manifests, Superseded
+from export_all.manifest_store import Superseded
+from export_all.manifests import Lease, Manifests
 from export_all.pipeline import Pipeline, Source
 from export_all.telemetry import Telemetry, Watcher
 from export_all.upload import AlreadyThere, Unconfirmed, Upload
@@ -90,7 +92,7 @@ class Exporter:
         if isinstance(claimed, Manifest):
             logger.info("The export has been run, or is being run", export_id=export_id, status=claimed.status)
             if claimed.status == "succeeded":
-                return self.manifests.settled(claimed, accept_fewer=request.accept_fewer)
+                return self.manifests.latest.settled(claimed, accept_fewer=request.accept_fewer)
             return claimed
         try:
             manifest = self._run(request, claimed, deadline)
@@ -101,7 +103,7 @@ class Exporter:
         if manifest.withheld:
             self.watcher.suspected(manifest)
         if manifest.status == "succeeded":
-            return self.manifests.settled(manifest, accept_fewer=request.accept_fewer)
+            return self.manifests.latest.settled(manifest, accept_fewer=request.accept_fewer)
         return manifest
 
     def _run(self, request: ExportRequest, lease: Lease, deadline: float) -> Manifest:
@@ -120,7 +122,7 @@ class Exporter:
             if failure is None:
                 raise
             return failed
-        judged = self.manifests.judged(replace(lease.manifest, **result))
+        judged = self.manifests.latest.judged(replace(lease.manifest, **result))
         return lease.save(status="succeeded", finished_at=_now(), key=lease.owner.key, suspect=judged.suspect, **result)
 
     def _produce(self, request: ExportRequest, lease: Lease, deadline: float) -> dict[str, Any]:
@@ -163,7 +165,7 @@ class Exporter:
 
     def _catch_up(self, loyalty_id: int) -> None:
         try:
-            self.manifests.catch_up(loyalty_id)
+            self.manifests.latest.catch_up(loyalty_id)
         except (UnreadableManifest, *AWS_ERRORS):
             logger.exception("latest is not caught up", loyalty_id=loyalty_id)
 

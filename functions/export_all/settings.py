@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from altcraft.wire import Wire
-from export_all.manifests import LATEST_MINIMUM_PERCENT
+from export_all.latest import LATEST_MINIMUM_PERCENT
 from lambda_support.settings import SettingsError, read
 
 

@@ -22,7 +22,7 @@ def part_bytes(number: int) -> int:
 _TAG: Final = "made-by"
 
 
-class Stored(NamedTuple):
+class Found(NamedTuple):
     """An object that is at a key."""
 
     etag: str
@@ -30,7 +30,7 @@ class Stored(NamedTuple):
     """The ownership tag of the upload that made it; `""` where none of ours did."""
 
 
-def stored_at(s3: Any, bucket: str, key: str) -> Stored | None:
+def found_at(s3: Any, bucket: str, key: str) -> Found | None:
     """The object at a key; None where there is certainly none.
 
     Raises:
@@ -44,7 +44,7 @@ def stored_at(s3: Any, bucket: str, key: str) -> Stored | None:
             return None
         raise
     found["Body"].close()
-    return Stored(_required(found, "ETag", "GetObject"), found["Metadata"].get(_TAG, ""))
+    return Found(_required(found, "ETag", "GetObject"), found["Metadata"].get(_TAG, ""))
 
 
 def _required(answer: Mapping[str, Any], member: str, operation: str) -> str:
@@ -135,7 +135,7 @@ class Upload:
         """Look whether the object is there: where S3's answer is lost, the SDK tries again, and that try is refused."""
         key = self._object["Key"]
         try:
-            there = stored_at(self._s3, self._object["Bucket"], key)
+            there = found_at(self._s3, self._object["Bucket"], key)
         except AWS_ERRORS as error:
             if _is_refusal(lost):
                 raise lost from error

@@ -135,7 +135,7 @@ def in_turn(ends: Ends) -> int:
     upload.add_last(part.getvalue())
     lease.save(codes=codes, sha256=sha256.hexdigest())
     upload.complete()
-    manifests.publish(lease.save(status="succeeded"))
+    manifests.latest.publish(lease.save(status="succeeded"))
     return codes
 
 

@@ -469,10 +469,10 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
         for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
     )
 
-    assert manifests.publish(newer)
-    assert not manifests.publish(older)
+    assert manifests.latest.publish(newer)
+    assert not manifests.latest.publish(older)
     assert bucket.latest() == "newer"
-    assert manifests.publish(newer)
+    assert manifests.latest.publish(newer)
 
 
 def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
@@ -481,7 +481,7 @@ def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
         replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded", codes=1) for n in range(8)
     ]
     threads = [
-        threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").publish, args=(manifest,))
+        threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").latest.publish, args=(manifest,))
         for manifest in exports
     ]
     for thread in threads:
@@ -572,8 +572,8 @@ def test_an_export_that_was_overtaken_is_judged_by_what_latest_has_by_then(bucke
     bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
     large = replace(small, export_id="export-2", codes=1000, started_at=rfc3339(now - timedelta(hours=1)))
 
-    assert exporter.manifests.publish(large)
-    assert not exporter.manifests.publish(small)
+    assert exporter.manifests.latest.publish(large)
+    assert not exporter.manifests.latest.publish(small)
 
     assert (bucket.latest(), exporter.manifests.read("export-3")) == ("export-2", replace(small, suspect=True))
 
