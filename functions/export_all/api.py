@@ -1,4 +1,4 @@
-"""Exports over HTTP: one is begun, and asked for until it has ended."""
+"""Exports over HTTP: a POST begins one, and a GET reads how it goes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def get_export(request: Request, manifests: Manifests, s3: Any, bucket: str) -> 
     """Answer `GET /promocodes/exports/{export_id}`: the manifest, with a download link once the export has succeeded.
 
     Raises:
-        Problem: there is no manifest to give.
+        Problem: there is no manifest that can be read.
     """
     try:
         with as_unavailable():

@@ -1,4 +1,4 @@
-"""What a call of AWS raises, S3's and Lambda's alike, and what a caller is told of it."""
+"""What a call of AWS raises, of S3 and of Lambda alike, and how it is reported to a caller."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,14 +50,14 @@ def begin_scheduled(
 
     Args:
         event: `{"loyalty_ids", "output_format"?, "accept_fewer"?, "scheduled_at"?}`.
-        invocation: its id, which tells events apart that do not say when they were scheduled.
-        now: when this is called.
+        invocation: its id, which distinguishes events without a `scheduled_at`.
+        now: the current time.
         manifests: where the exports are announced.
         invoke: see `Invoke`.
 
     Raises:
         InvalidField: names the field that is missing, wrong or unknown.
-        StorageUnavailable: one cannot be begun, nor those after it.
+        StorageUnavailable: one cannot be begun; those after it are not begun either.
     """
     requests = requests_from_schedule(event)
     source: tuple[object, ...] = ("schedule",)
@@ -69,7 +69,7 @@ def begin_scheduled(
         source += (invocation,)
     export_ids = []
     for request in requests:
-        export_id = repeatable_export_id(moment, *source, request)
+        export_id = repeatable_export_id(moment, *source, *astuple(request))
         begin(request, export_id, now, manifests, invoke)
         export_ids.append(export_id)
     return export_ids

@@ -70,7 +70,7 @@ class Exporter:
         return Manifests(self.s3, self.bucket, self.prefix, self.least_percent, self.watcher)
 
     def run(self, request: ExportRequest, export_id: str, invocation: str, deadline: float) -> Manifest:
-        """Run an export; its manifest, succeeded or failed. Where it has been run, or is being run, that run's.
+        """Run an export, and return its manifest, succeeded or failed. One that has been run, or is running, is not run again.
 
         Args:
             request: what to export.
@@ -82,7 +82,7 @@ class Exporter:
             OtherExport: the id belongs to an export of something else.
             UnreadableManifest: something else is in the manifest's place.
             Unconfirmed: S3 does not say whether the object is there; the manifest still says running, and the next try, or the
-                next look at it, finds out.
+                next reader of the status, finds out.
             AWS_ERRORS: S3 does not even take the manifest.
         """
         self._catch_up(request.loyalty_id)

@@ -49,7 +49,7 @@ class Latest:
 
         Args:
             manifest: of an export that has succeeded.
-            accept_fewer: whether the request of now accepts it, should it be suspect.
+            accept_fewer: the caller accepts it, even if it is suspect.
         """
         if accept_fewer and not manifest.accept_fewer:
             manifest = self._store.amend(manifest.export_id, accept_fewer=True)
@@ -63,7 +63,7 @@ class Latest:
 
         Args:
             manifest: of an export that has succeeded.
-            over_unreadable: replace also what is no manifest of ours, and may have been newer.
+            over_unreadable: replace `latest` also where it cannot be read, and may have named a newer export.
         """
         for _ in range(MOST_TRIES):
             try:

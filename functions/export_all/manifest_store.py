@@ -1,4 +1,4 @@
-"""Manifests as objects in S3, each with the run that works on it, and never written but under a condition.
+"""Manifests as objects in S3, each with the run that works on it, and written under conditions only.
 
     {prefix}exports/{export_id}.json           the manifest: running, then succeeded or failed
     {prefix}latest/loyalty_id={id}.json        the manifest of the newest good export

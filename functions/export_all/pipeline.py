@@ -31,7 +31,7 @@ _STOP_SECONDS: Final = 3.0
 
 
 class Source(Iterable["Batch"], Protocol):
-    """An export as the client gives it: complete and good only if the iteration ends by itself."""
+    """An export as the client returns it: complete and good only if the iteration ends without an exception."""
 
     bytes_in: int
 
@@ -92,7 +92,7 @@ class Pipeline:
         }
 
     def sha256(self) -> str:
-        """The whole object's SHA-256, in hex; once it has ended."""
+        """The SHA-256 of the complete object, in hex; valid once the pipeline has ended."""
         return self._sha256.hexdigest()
 
     def _run(self) -> None:

@@ -114,7 +114,7 @@ class Upload:
 
         Raises:
             AlreadyThere: another object is at the key.
-            Unconfirmed: nobody knows what is at the key.
+            Unconfirmed: S3 does not say what is at the key.
             AWS_ERRORS: nothing of this upload is at the key.
         """
         condition = {"IfMatch": instead_of} if instead_of else {"IfNoneMatch": "*"}
