@@ -143,6 +143,8 @@ def test_every_format_lands_under_its_own_name(bucket: Bucket, emulator: Emulato
     suffix = {"jsonl": "jsonl.gz", "csv": "csv.gz", "parquet": "parquet"}[output_format]
     assert bucket.keys("crm/promocodes/") == [manifest.key]
     assert str(manifest.key).endswith(f"{ID}.{suffix}")
+    media_type = "application/vnd.apache.parquet" if output_format == "parquet" else "application/gzip"
+    assert bucket.s3.head_object(Bucket=bucket.name, Key=manifest.key)["ContentType"] == media_type
 
 
 @pytest.mark.parametrize("null", [True, False])
