@@ -89,7 +89,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "a second activation, and another order with the same code gets `already_activated`. Without one, a request is "
             "always a new one."
         ),
-        behind=("activate.api.respond", "activate.api._problem", *_API_DOOR),
+        behind=("activate.api.respond", "activate.api._problem", "lambda_support.http.invalid_field", *_API_DOOR),
         success="The code is activated, now or before by this order.",
         request="Activation",
         answer="Activated",
@@ -105,7 +105,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
         behind=(
             "export_all.api.post_export",
-            "export_all.api._invalid",
+            "lambda_support.http.invalid_field",
             "export_all.api._unavailable",
             *_API_DOOR,
         ),
@@ -126,7 +126,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         description="While it runs, the counts are those so far. `download_url` is there once it has succeeded.",
         behind=(
             "export_all.api.get_export",
-            "export_all.api._invalid",
+            "lambda_support.http.invalid_field",
             "export_all.api._unavailable",
             *_EVERY_DOOR,
         ),

@@ -13,7 +13,7 @@ from export_all.formats.registry import FormatUnavailable, refuse_unavailable
 from export_all.manifest import UnreadableManifest
 from export_all.requests import ExportRequest, export_id_from, new_export_id
 from lambda_support.fields import InvalidField
-from lambda_support.http import Problem, Reply, Request, reply
+from lambda_support.http import Problem, Reply, Request, invalid_field, reply
 
 if TYPE_CHECKING:
     from export_all.manifests import Manifests
@@ -32,7 +32,7 @@ def post_export(request: Request, manifests: Manifests, invoke: Invoke) -> Reply
         wanted = ExportRequest.from_fields(request.fields())
         refuse_unavailable(wanted.output_format)
     except InvalidField as error:
-        raise _invalid(error) from error
+        raise invalid_field(error) from error
     except FormatUnavailable as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "format_unavailable", "This format is not set up", str(error)) from error
     now = datetime.now(UTC)
@@ -56,7 +56,7 @@ def get_export(request: Request, manifests: Manifests, s3: Any, bucket: str) -> 
         with as_unavailable():
             manifest = manifests.look(export_id_from(request.path.get("export_id")), datetime.now(UTC))
     except InvalidField as error:
-        raise _invalid(error) from error
+        raise invalid_field(error) from error
     except StorageUnavailable as error:
         raise _unavailable(error) from error
     except UnreadableManifest as error:
@@ -79,10 +79,6 @@ def get_export(request: Request, manifests: Manifests, s3: Any, bucket: str) -> 
             "get_object", Params={"Bucket": bucket, "Key": manifest.key}, ExpiresIn=DOWNLOAD_SECONDS
         )
     return reply(request, HTTPStatus.OK, answer)
-
-
-def _invalid(error: InvalidField) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error))
 
 
 def _unavailable(error: StorageUnavailable) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from export_all.formats.registry import FORMATS, OUTPUT_FORMATS, OutputFormat
+from export_all.formats.registry import FORMATS, OutputFormat
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,11 +23,6 @@ def latest_key(prefix: str, loyalty_id: int) -> str:
 def data_folder(prefix: str, loyalty_id: int, output_format: OutputFormat) -> str:
     """The data of a program's exports in one format, by days."""
     return f"{prefix}promocodes/{FORMATS[output_format].folder}loyalty_id={loyalty_id}/"
-
-
-def data_folders(prefix: str, loyalty_id: int) -> list[str]:
-    """The data of a program's exports, in every format."""
-    return [data_folder(prefix, loyalty_id, output_format) for output_format in OUTPUT_FORMATS]
 
 
 def data_key(prefix: str, loyalty_id: int, output_format: OutputFormat, export_id: str, now: datetime) -> str:

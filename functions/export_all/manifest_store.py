@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple
 from botocore.exceptions import ClientError
 
 from export_all.aws_errors import LOST_RACE, MISSING, code_of
-from export_all.keys import data_folders, latest_key, manifest_key
+from export_all.formats.registry import OUTPUT_FORMATS
+from export_all.keys import data_folder, latest_key, manifest_key
 from export_all.manifest import LONGEST_MANIFEST, Manifest, UnreadableManifest, read_manifest
 from export_all.upload import Found, found_at
 
@@ -136,7 +137,8 @@ class ManifestStore:
 
     def data_keys(self, loyalty_id: int, day: str = "") -> Iterator[str]:
         """The data objects of a program's exports that began on a day (`2026-11-22`) or later; without one, all of them."""
-        for folder in data_folders(self._prefix, loyalty_id):
+        for output_format in OUTPUT_FORMATS:
+            folder = data_folder(self._prefix, loyalty_id, output_format)
             since = {"StartAfter": f"{folder}dt={day}"} if day else {}
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder, **since)
             yield from (found["Key"] for page in pages for found in page.get("Contents", []))

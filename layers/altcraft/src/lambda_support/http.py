@@ -20,6 +20,7 @@ from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from altcraft.errors import ErrorReply
+    from lambda_support.fields import InvalidField
 
 T = TypeVar("T")
 
@@ -231,6 +232,11 @@ class Problem(Exception):
         else:
             body, media_type = _problem_xml(self.members()), "application/problem+xml"
         return proxy_response(self.status, body, media_type, self.headers)
+
+
+def invalid_field(error: InvalidField) -> Problem:
+    """A field of the request that is missing or wrong, as a problem."""
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error))
 
 
 def _problem_xml(members: Mapping[str, object]) -> str:
