@@ -72,7 +72,7 @@ class _Unread:
 
         with requests.post(self._ends.endpoint, data=b"{}", stream=True, timeout=60) as response:
             while chunk := response.raw.read(CHUNK_BYTES):
-                yield Batch(chunk, (0, 0, 0))
+                yield Batch(chunk, 0, (0, 0, 0))
 
 
 def _run(ends: Ends, output_format: Any, source: Callable[[int], Any]) -> int:
