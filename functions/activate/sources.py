@@ -18,7 +18,7 @@ from activate.checks import Check, InvalidSettings
 from activate.orders import CASES, ESCAPES, Program, Reader
 from activate.patterns import ANYTHING, Pattern
 from activate.presets import FETCHES, PRESETS, WITHOUT_FETCH
-from activate.signatures import Auth, Token
+from activate.signatures import Auth, SharedSecret
 from lambda_support.secrets import SecretError
 from lambda_support.telemetry import logger
 
@@ -72,7 +72,7 @@ class Source:
     @property
     def secrets_in_body(self) -> tuple[bytes, ...]:
         """The secrets that the shop sends in a field of the body, and that must not be stored with it."""
-        return self.keys if isinstance(self.auth, Token) and self.auth.field else ()
+        return self.keys if isinstance(self.auth, SharedSecret) and self.auth.field else ()
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 FIELDS: Final = Record.__struct_fields__
+_decode_lines = msgspec.json.Decoder(Record).decode_lines
 _TIMESTAMPS: Final = FIELDS[1:]
 _COUNTED: Final = ("attached", "activated", "expired")
 
@@ -45,29 +46,32 @@ class Batch:
 
     Args:
         lines: the records as JSON Lines, with all fields that Altcraft gave.
-        records: the same records, if all of them have the usual shape: only documented fields, and every timestamp a text
-            or None.
-        rows: the same records as dicts, if not all have the usual shape; each has a text `code`.
+        codes: the number of records.
         counts: how many are attached, activated, expired.
+        records: the same records, if they are decoded already.
+        rows: the same records as dicts, if not all of them have the usual shape: only documented fields, and every timestamp
+            a text or None. Each has a text `code`.
     """
 
-    __slots__ = ("_lines", "_records", "_rows", "activated", "attached", "expired")
+    __slots__ = ("_codes", "_lines", "_records", "_rows", "activated", "attached", "expired")
 
     def __init__(
         self,
         lines: bytes,
+        codes: int,
         counts: tuple[int, int, int],
         *,
         records: Sequence[Record] = (),
         rows: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._lines = lines
+        self._codes = codes
         self._records = records
         self._rows = rows
         self.attached, self.activated, self.expired = counts
 
     def __len__(self) -> int:
-        return len(self._records or self._rows)
+        return self._codes
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(json.loads, self._lines.splitlines())
@@ -84,7 +88,9 @@ class Batch:
     @property
     def records(self) -> Sequence[Record]:
         """The documented fields of the records; a timestamp holds whatever Altcraft gave."""
-        return self._records or [Record(row["code"], *map(row.get, _TIMESTAMPS)) for row in self._rows]
+        if not self.usual:
+            return [Record(row["code"], *map(row.get, _TIMESTAMPS)) for row in self._rows]
+        return self._records or _decode_lines(self._lines)
 
     @property
     def others(self) -> Sequence[dict[str, Any]]:
@@ -94,10 +100,17 @@ class Batch:
         return [{name: value for name, value in row.items() if name not in FIELDS} for row in self._rows]
 
 
+def usual_batch_of(lines: bytes, codes: int, records: Sequence[Record] = ()) -> Batch:
+    """Make a batch of records of the usual shape."""
+    # A quote inside a text is written with a backslash, so these are keys, and their timestamps are set.
+    counts = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
+    return Batch(lines, codes, counts, records=records)
+
+
 def batch_of(lines: bytes, rows: Sequence[dict[str, Any]]) -> Batch:
     """Make a batch of records of any shape; each has a text `code`."""
     attached, activated, expired = (sum([is_set(row.get(name)) for row in rows]) for name in _COUNTED)
-    return Batch(lines, (attached, activated, expired), rows=rows)
+    return Batch(lines, len(rows), (attached, activated, expired), rows=rows)
 
 
 def check_record(piece: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Metrics and log lines of activations."""
+"""How activations are reported to the operator: each outcome, and each try without one, is counted and logged."""
 
 from __future__ import annotations
 
