@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,40 @@ import requests
 
 from local.emulator import Emulator
 from local.stack import Options, Stack
+from tests.description import assert_described
 
 EVENTS = Path(__file__).parents[2] / "events"
 
 
 @dataclass(frozen=True)
 class Api:
-    """Calls the deployed API as a shop's back end does."""
+    """Calls the deployed API as a shop and its back end do. An answer that docs/openapi.yaml does not describe is an error."""
 
     url: str
     key: str
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send a request as it is, without the API key."""
+        response = requests.request(method, self.url + path, params=query, data=body, headers=headers, timeout=30)
+        assert_described(response, path)
+        return response
+
     def post(self, path: str, body: object, **headers: str) -> requests.Response:
-        """POST a body: bytes and text as they are, everything else as JSON."""
+        """POST a body with the API key: bytes and text as they are, everything else as JSON."""
         data = body if isinstance(body, bytes | str) else json.dumps(body)
         known = {"x-api-key": self.key, "Content-Type": "application/json"}
-        return requests.post(self.url + path, data=data, headers=known | headers, timeout=30)
+        return self.send("POST", path, data, known | headers)
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(self.url + path, headers={"x-api-key": self.key} | headers, timeout=30)
+        """GET with the API key."""
+        return self.send("GET", path, headers={"x-api-key": self.key} | headers)
 
 
 @pytest.fixture(scope="session")
