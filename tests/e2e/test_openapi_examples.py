@@ -16,13 +16,13 @@ from tests.description import OPERATIONS, Operation, examples
 from tests.e2e.conftest import Api
 
 CODES = ("SPRING-7K2M", "SPRING-9Q4T", "SPRING-3XWB", "SPRING-5N8D", "SPRING-6HVC")
-
+"""The promo codes of the examples."""
 
 BODIES = {
     f"{operation.route} {media_type}": (operation, media_type)
     for operation in OPERATIONS
-    for media_type in operation.request.get("content", {})
-    if operation.method == "POST"  # a PUT's are the same
+    for media_type, content in operation.request.get("content", {}).items()
+    if operation.method == "POST" and [*examples(content)]  # a PUT's are the same
 }
 OF_THE_BACK_END = {name: body for name, body in BODIES.items() if "/promocodes/" in name}
 OF_A_SHOP = {name: body for name, body in BODIES.items() if "/webhooks/" in name}
@@ -53,7 +53,7 @@ def test_an_example_of_a_request_gets_the_answer_that_is_shown(
             wait_until(partial(has_ended, api, response.headers["Location"].removeprefix(api.url)))
         else:
             (shown,) = examples(operation.responses[status]["content"][media_type])
-            assert response.text == shown or response.json() == shown
+            assert (response.text if isinstance(shown, str) else response.json()) == shown
 
 
 @pytest.mark.parametrize(("operation", "media_type"), OF_A_SHOP.values(), ids=OF_A_SHOP)
@@ -62,7 +62,7 @@ def test_an_example_of_a_delivery_is_accepted_by_the_source_that_it_names(
 ) -> None:
     altcraft.programs.add(5, *CODES, attached=True)
     sources = parse(SOURCES.read_text()).sources
-    shown = operation.request["content"][media_type].get("examples", {})
+    shown = operation.request["content"][media_type]["examples"]
     for source, example in shown.items():
         body = spelled(example["value"]).encode()
         delivery = sign(sources[source], body, media_type, delivery_id=f"msg_{source}", now=time.time())
