@@ -1,51 +1,16 @@
 """The whole embedded stack, started once, and a caller of its API."""
 
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from local.emulator import Emulator
 from local.stack import Options, Stack
-from tests.description import assert_described
+from tests.e2e.api import Api
 
 EVENTS = Path(__file__).parents[2] / "events"
-
-
-@dataclass(frozen=True)
-class Api:
-    """Calls the deployed API as a shop and its back end do. An answer that docs/openapi.yaml does not describe is an error."""
-
-    url: str
-    key: str
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        body: bytes | str | None = None,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """Send a request as it is, without the API key."""
-        response = requests.request(method, self.url + path, params=query, data=body, headers=headers, timeout=30)
-        assert_described(response, path)
-        return response
-
-    def post(self, path: str, body: object, **headers: str) -> requests.Response:
-        """POST a body with the API key: bytes and text as they are, everything else as JSON."""
-        data = body if isinstance(body, bytes | str) else json.dumps(body)
-        known = {"x-api-key": self.key, "Content-Type": "application/json"}
-        return self.send("POST", path, data, known | headers)
-
-    def get(self, path: str, **headers: str) -> requests.Response:
-        """GET with the API key."""
-        return self.send("GET", path, headers={"x-api-key": self.key} | headers)
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +38,3 @@ def altcraft(stack: Stack) -> Iterator[Emulator]:
 @pytest.fixture
 def api(stack: Stack) -> Api:
     return Api(stack.ready.api_url, stack.ready.api_key)
-
-
-def problem(response: requests.Response, status: int) -> dict[str, Any]:
-    """The problem details of a response, which must have this status and all the members of one."""
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/problem+json"
-    members: dict[str, Any] = response.json()
-    assert members["status"] == status
-    assert {"type", "title", "detail", "retryable"} <= members.keys()
-    return members

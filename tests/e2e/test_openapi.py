@@ -1,6 +1,6 @@
 """Each answer that docs/openapi.yaml describes is given: the API is brought to it, in JSON and in XML.
 
-That an answer which is not described is an error is `conftest.Api`'s part.
+That an answer which is not described is an error is `Api`'s part.
 """
 
 import json
@@ -13,17 +13,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 import requests
 
-from local.aws import CREDENTIALS, REGION
 from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
 from local.emulator.settings import Settings
 from local.stack import Options, Stack
 from local.waiting import wait_until
-from tests.description import OPERATIONS, PROBLEM, TYPE, examples, kinds
-from tests.e2e.conftest import Api
+from tests.description import COMPONENTS, OPERATIONS, PROBLEM, TYPE, examples, kinds
+from tests.e2e.api import Api
 
 ACTIVATE, EXPORT, STATUS = (
     "POST /promocodes/activate",
@@ -58,17 +56,6 @@ class Asked:
     before: Callable[[Stack, Send], dict[str, str]] | None = None
 
 
-def aws(stack: Stack, service: str) -> Any:
-    """A client of the stack's AWS."""
-    return boto3.client(
-        service,
-        endpoint_url=stack.ready.aws_endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def of_code(code: str, **more: object) -> dict[str, object]:
     """A request about a code in the state that its name says; `ask` makes it one that no other request has been about."""
     return {"code": code, "loyalty_id": 5, **more}
@@ -98,9 +85,8 @@ def exported(_: Stack, send: Send) -> dict[str, str]:
 
 def written_by_hand(stack: Stack, _: Send) -> dict[str, str]:
     """Put something else into the place of a manifest."""
-    aws(stack, "s3").put_object(
-        Bucket=stack.ready.export_bucket, Key="exports/by-hand.json", Body=b"see the shared folder"
-    )
+    s3: Any = stack.aws.client("s3")
+    s3.put_object(Bucket=stack.ready.export_bucket, Key="exports/by-hand.json", Body=b"see the shared folder")
     return {"export_id": "by-hand"}
 
 
@@ -199,10 +185,10 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack
     with ExitStack() as running:
         started = {name: running.enter_context(Stack(one)) for name, one in options.items()}
         poor = started["poor"]
-        dynamodb = aws(poor, "dynamodb")
+        dynamodb: Any = poor.aws.client("dynamodb")
         (table,) = [name for name in dynamodb.list_tables()["TableNames"] if "RedemptionsTable" in name]
         dynamodb.delete_table(TableName=table)
-        aws(poor, "s3").delete_bucket(Bucket=poor.ready.export_bucket)
+        poor.aws.client("s3").delete_bucket(Bucket=poor.ready.export_bucket)
         yield started
     os.close(log)
 
@@ -271,3 +257,10 @@ def test_a_route_that_is_not_described_is_none(stacks: dict[str, Stack], method:
     ready = stacks["well"].ready
     response = Api(ready.api_url, ready.api_key).send(method, path, headers={"x-api-key": ready.api_key})
     assert (response.status_code, response.json()["type"]) == (404, f"{TYPE}no_such_route")
+
+
+def test_the_described_formats_of_an_export_are_those_that_there_are(stacks: dict[str, Stack]) -> None:
+    described = COMPONENTS["schemas"]["ExportRequest"]["properties"]["output_format"]["enum"]
+    wrong = Asked({"loyalty_id": 5, "output_format": "xlsx"})
+    refusal = ask(stacks["well"], EXPORT, wrong, "application/json").json()["detail"]
+    assert refusal.rpartition(" one of ")[2].split(", ") == [name for name in described if name]

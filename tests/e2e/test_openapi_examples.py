@@ -13,7 +13,7 @@ from local.sample_events import SOURCES
 from local.signing import sign
 from local.waiting import wait_until
 from tests.description import OPERATIONS, Operation, examples
-from tests.e2e.conftest import Api
+from tests.e2e.api import Api
 
 CODES = ("SPRING-7K2M", "SPRING-9Q4T", "SPRING-3XWB", "SPRING-5N8D", "SPRING-6HVC")
 """The promo codes of the examples."""

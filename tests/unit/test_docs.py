@@ -31,7 +31,7 @@ from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local import ways_picture
 from local.template import read
-from tests.description import NO_OPERATION, OPERATIONS, kinds
+from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -223,3 +223,10 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
     told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
     numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
     assert [found for found in numbers if found in values][: len(values)] == values
+
+
+def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
+    schemas = COMPONENTS["schemas"]
+    activation = schemas["Activation"]["properties"]
+    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]
