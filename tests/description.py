@@ -91,8 +91,12 @@ def examples(media_type: Json) -> Iterator[Any]:
 
 def faults(value: object, schema: Json) -> list[str]:
     """What of a value does not fit a schema of the document; a member that the schema does not name is a fault too."""
-    closed = {"allOf": [schema], "unevaluatedProperties": False, "components": COMPONENTS}
-    return [error.message for error in Draft202012Validator(closed, validate_formats=True).iter_errors(value)]
+    described: Json = {"allOf": [schema], "components": COMPONENTS}
+    return _errors(value, described) or _errors(value, described | {"unevaluatedProperties": False})
+
+
+def _errors(value: object, schema: Json) -> list[str]:
+    return [error.message for error in Draft202012Validator(schema, validate_formats=True).iter_errors(value)]
 
 
 def assert_described(response: requests.Response, path: str) -> None:
@@ -165,7 +169,9 @@ def message(body: bytes, media_type: str, schema: Json) -> Any:
     ((root, members),) = xmltodict.parse(body).items()
     element = _flat(schema)["xml"]
     namespace = members.pop("@xmlns", None)
-    assert (root, namespace) == (element["name"], element.get("namespace")), f"<{root}> of {namespace}"
+    assert (root, namespace) == (element["name"], element.get("namespace")), (
+        f"The root element is <{root}> of {namespace}."
+    )
     return _typed(members, schema)
 
 

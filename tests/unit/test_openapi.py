@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from typing import Any, get_args
 
 import pytest
@@ -221,7 +222,7 @@ def answer(status: int, body: object, media_type: str = "application/json", **he
     response = requests.Response()
     response.status_code = status
     response.headers = CaseInsensitiveDict({"Content-Type": media_type} | headers)
-    response._content = (body if isinstance(body, str) else json.dumps(body)).encode()  # noqa: SLF001 - there is no other way
+    response.raw = BytesIO((body if isinstance(body, str) else json.dumps(body)).encode())
     response.request = requests.Request("POST", "http://127.0.0.1/promocodes/activate").prepare()
     return response
 
@@ -248,16 +249,19 @@ def test_an_answer_that_is_described_passes(described: requests.Response) -> Non
         (answer(200, ACTIVATED, Location="/x"), "Location is '/x', and is not described"),
         (answer(503, NO_OUTCOME, PROBLEM), "Retry-After is None, and is described"),
         (answer(503, NO_OUTCOME, PROBLEM, **{"Retry-After": "soon"}), "Retry-After is 'soon'"),
-        (answer(200, ACTIVATED | {"outcome": "used"}), "activated"),
-        (answer(200, ACTIVATED | {"note": "new"}), "note"),
-        (answer(200, XML.replace(">5<", ">five<"), "application/xml"), "integer"),
-        (answer(200, XML.replace("xml>", "html>"), "application/xml"), "<html>"),
-        (answer(404, NOT_FOUND | {"type": f"{TYPE}export_not_found"}, PROBLEM), "export_not_found"),
-        (answer(404, NOT_FOUND | {"status": 410}, PROBLEM), "another status"),
-        (answer(404, NOT_FOUND | {"note": "new"}, PROBLEM), "note"),
-        (answer(404, {**NOT_FOUND, "retryable": "no"}, PROBLEM), "boolean"),
-        (answer(404, PROBLEM_XML.format(type=f"{TYPE}gone"), "application/problem+xml"), "gone"),
-        (answer(404, NOT_FOUND_XML.replace("7807", "9457"), "application/problem+xml"), "9457"),
+        (answer(200, ACTIVATED | {"outcome": "used"}), '"activated" was expected'),
+        (answer(200, ACTIVATED | {"note": "new"}), "('note' was unexpected)"),
+        (answer(200, XML.replace(">5<", ">five<"), "application/xml"), '"five" is not of type "integer"'),
+        (answer(200, XML.replace("xml>", "html>"), "application/xml"), "The root element is <html>"),
+        (answer(404, NOT_FOUND | {"type": f"{TYPE}export_not_found"}, PROBLEM), 'export_not_found" is not one of'),
+        (answer(404, NOT_FOUND | {"status": 410}, PROBLEM), "The problem names another status"),
+        (answer(404, NOT_FOUND | {"note": "new"}, PROBLEM), "('note' was unexpected)"),
+        (answer(404, {**NOT_FOUND, "retryable": "no"}, PROBLEM), '"no" is not of type "boolean"'),
+        (answer(404, PROBLEM_XML.format(type=f"{TYPE}gone"), "application/problem+xml"), 'gone" is not one of'),
+        (
+            answer(404, NOT_FOUND_XML.replace("7807", "9457"), "application/problem+xml"),
+            "<problem> of urn:ietf:rfc:9457",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
