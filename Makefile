@@ -152,10 +152,6 @@ docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template,
 analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
 	$(BIN)/python -m local.analytics
 
-.PHONY: openapi
-openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template and the code
-	$(BIN)/python -m local.openapi
-
 # --- building and deploying ------------------------------------------------------------------------------------------
 
 # The processor of the functions, and so of the layer's wheels: the deployed stack's, as samconfig.toml knows it.
