@@ -27,8 +27,9 @@ DEFAULT_PORT: Final = "3000"
 CONTROL: Final = "/_local"
 """Where, on its API's port, the stack of `make local` answers what it printed when it was ready."""
 
-_LOCAL_REGION: Final = "eu-central-1"
-_LOCAL_TOKEN: Final = "local-altcraft-token"  # noqa: S105 - the emulator's
+_UNSAID: Final[Mapping[str, str]] = {"aws_region": "eu-central-1", "altcraft_secret_id": "local-AltcraftSecret"}
+"""What a stack of `make local` does not say of itself."""
+
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
 
 _PARTS: Final[Mapping[str, str]] = {
@@ -60,9 +61,6 @@ class Target(Protocol):
 
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client of the stack's AWS. Typed by whoever asks."""
-
-    def altcraft_token(self) -> str:
-        """The secret with the token for its Altcraft, as it is."""
 
     def fire(self) -> Iterator[str]:
         """Fire each schedule of exports, as if its time had come; a line about each."""
@@ -100,12 +98,6 @@ class Deployed:
         with refused_by_aws(f"cannot reach AWS for the stack {self.stack}"):
             return boto3.client(service, config=config)
 
-    def altcraft_token(self) -> str:
-        (secret_id,) = self.names("altcraft_secret_id")
-        with refused_by_aws(f"cannot read the Altcraft token of the stack {self.stack} (give ALTCRAFT_TOKEN)"):
-            token: str = self.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
-        return token
-
     def fire(self) -> Iterator[str]:
         scheduler, functions = self.client("scheduler"), self.client("lambda")
         with refused_by_aws(f"cannot fire the schedules of the stack {self.stack}"):
@@ -134,7 +126,7 @@ class Laptop:
         try:
             reply = requests.get(self.api_url + CONTROL, timeout=5)
             reply.raise_for_status()
-            ready: Mapping[str, Any] = dict(reply.json())
+            ready = {**_UNSAID, **reply.json()}
         except (requests.RequestException, TypeError, ValueError) as error:
             raise Unusable(
                 f"no `make local` answers at {self.api_url}: start it, or name the address that it prints as api_url by "
@@ -151,17 +143,15 @@ class Laptop:
         return _found(values, parts, f"no `make local` of this version is at {self.api_url}")
 
     def client(self, service: str, config: Config | None = None) -> Any:
+        endpoint_url, region = self.names("aws_endpoint_url", "aws_region")
         return boto3.client(
             service,
-            endpoint_url=self.names("aws_endpoint_url")[0],
-            region_name=self.ready.get("aws_region", _LOCAL_REGION),
+            region,
+            endpoint_url=endpoint_url,
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 - it takes any
             config=config,
         )
-
-    def altcraft_token(self) -> str:
-        return _LOCAL_TOKEN
 
     def fire(self) -> Iterator[str]:
         for name in self.ready.get("schedules", []):
@@ -172,6 +162,18 @@ class Laptop:
             if not reply.ok:
                 raise Unusable(f"the schedule {name} cannot be fired: {reply.status_code} {reply.text}")
             yield f"{name} {reply.status_code} {reply.text}"
+
+
+def secret_text(target: Target, part: str, variable: str) -> str:
+    """The text in a secret of a stack; `variable` gives it instead.
+
+    Raises:
+        Unusable: it cannot be read.
+    """
+    (secret_id,) = target.names(part)
+    with refused_by_aws(f"cannot read the secret {secret_id} (give {variable} instead)"):
+        text: str = target.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
+    return text
 
 
 def _found(values: Mapping[str, str], wanted: Sequence[str], otherwise: str) -> list[str]:
@@ -195,6 +197,7 @@ def with_target(*, laptop: bool = False) -> Callable[[Callable[..., Any]], Calla
     stack = click.option(
         "--stack",
         envvar="STACK",
+        metavar="NAME",
         default=None if laptop else DEFAULT_STACK,
         show_default=True,
         help="A deployed stack.",

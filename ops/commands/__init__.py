@@ -25,7 +25,8 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands)
 def main() -> None:
-    """Commands for the operators of a deployed stack, or of the one that `make local` runs.
+    """Commands for operators, against a deployed stack or the one that `make local` runs.
 
-    Every option is also an environment variable, by which the make target of the same name passes it on.
+    An option --loyalty-id is the environment variable LOYALTY_ID too, and so on: `make export LOYALTY_ID=6` is
+    `python -m ops export --loyalty-id 6`.
     """

@@ -183,7 +183,9 @@ def _fault_of(explained: Explanation) -> str:
 @click.option("--source", envvar="SOURCE", help="The source that the delivery is for.")
 @click.option("--file", envvar="FILE", type=FILE, help="The body, as it was captured.")
 @click.option("--type", "media_type", envvar="TYPE", help="Its content type, if the file's ending does not say it.")
-@click.option("--samples", is_flag=True, help="Instead: every source, by the sample bodies of its platform.")
+@click.option(
+    "--samples", envvar="SAMPLES", is_flag=True, help="Instead: every source, by the sample bodies of its platform."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -193,9 +195,10 @@ def command(
     media_type: str | None,
     samples: bool,
 ) -> None:
-    """Say what the intake would make of one captured delivery, with nothing sent.
+    """Say what the intake would make of a captured delivery.
 
-    SOURCES is the document of webhook sources. Exits 1 when the delivery is not read.
+    Nothing needs to be running, and nothing is sent. SOURCES is the document of webhook sources. Exits 1 when the delivery is
+    not read.
     """
     if not sources or not (samples or (source and file)):
         raise click.UsageError(

@@ -33,7 +33,7 @@ from ops import interruption, terminal
 from ops.errors import Unusable
 from ops.part_file import whole_file
 from ops.progress import Progress
-from ops.target import Target, with_target
+from ops.target import Target, secret_text, with_target
 
 if TYPE_CHECKING:
     from altcraft.export import Export
@@ -170,6 +170,7 @@ def export_to_s3(client: Client, order: Order, place: Place, interrupt: Interrup
     envvar="ACCEPT_FEWER",
     is_flag=False,
     flag_value="true",
+    metavar="true",
     help="true: in S3, `latest` moves to it even if it has far fewer codes than before.",
 )
 @click.option(
@@ -190,7 +191,7 @@ def command(
     altcraft_url: str | None,
     altcraft_wire: str | None,
 ) -> None:
-    """Export a program from a machine without a deadline, with its progress.
+    """Export a program, with its progress and without a deadline.
 
     An export to S3 leaves there what the function would: the data, the manifest and `latest`.
 
@@ -213,7 +214,9 @@ def command(
         percent = latest_minimum_percent or parameters.get("LatestMinimumPercent", str(LATEST_MINIMUM_PERCENT))
         if not (percent.isascii() and percent.isdigit() and 1 <= int(percent[:4]) <= 100):
             raise Unusable("LATEST_MINIMUM_PERCENT: must be a whole number from 1 to 100")
-        token = os.environ.get("ALTCRAFT_TOKEN") or (stack.altcraft_token() if stack else "")
+        token = os.environ.get("ALTCRAFT_TOKEN") or (
+            secret_text(stack, "altcraft_secret_id", "ALTCRAFT_TOKEN") if stack else ""
+        )
         if not token:
             raise Unusable(
                 "ALTCRAFT_TOKEN: is required for the Altcraft of ALTCRAFT_URL; let the shell read it, not its history"

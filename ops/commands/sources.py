@@ -103,7 +103,7 @@ def instructions(text: str, sources: Mapping[str, Source], webhook_url: str) -> 
 @click.option("--explain", "dry_run", envvar="EXPLAIN", is_flag=True, help="First try the samples of every platform.")
 @with_target()
 def command(target: Target, file: Path | None, dry_run: bool) -> None:
-    """Check a document of webhook sources, upload it, and say what to paste where.
+    """Check and upload webhook sources; say what to paste where.
 
     FILE is a JSON object, source name → settings. Nothing is uploaded unless every source can be used.
     """

@@ -12,9 +12,9 @@ import requests
 
 from activate.checks import InvalidSettings
 from activate.sources import SourceUnavailable, UnknownSource, parse
-from ops.errors import Unusable, refused_by_aws
+from ops.errors import Unusable
 from ops.signing import MEDIA_TYPES, SAMPLES, sign
-from ops.target import Target, with_target
+from ops.target import Target, secret_text, with_target
 
 
 def send(target: Target, name: str, file: Path | None = None, sources: Path | None = None) -> requests.Response:
@@ -29,7 +29,7 @@ def send(target: Target, name: str, file: Path | None = None, sources: Path | No
     Raises:
         Unusable: it cannot be signed or sent.
     """
-    text = _read(sources, "SOURCES").decode() if sources else _sources_of(target)
+    text = _read(sources, "SOURCES").decode() if sources else secret_text(target, "sources_secret_id", "SOURCES")
     try:
         source = parse(text).find(name)
     except UnknownSource:
@@ -58,13 +58,6 @@ def _read(path: Path, variable: str) -> bytes:
         raise Unusable(f"{variable} must name a file that can be read: {error}") from error
 
 
-def _sources_of(target: Target) -> str:
-    (secret_id,) = target.names("sources_secret_id")
-    with refused_by_aws("cannot read the stack's sources (name a document of your own with SOURCES=...)"):
-        text: str = target.client("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"]
-    return text
-
-
 def _sample(platform: str) -> Path:
     samples = sorted(SAMPLES.glob(f"{platform}.*"))
     if not samples:
@@ -91,8 +84,8 @@ def _sample(platform: str) -> Path:
 def command(context: click.Context, target: Target, source: str, file: Path | None, sources: Path | None) -> None:
     """Sign a shop's delivery as its platform does, and send it.
 
-    Prints the answer, and exits 1 when it is not 2xx. An API that is at another address, such as a custom domain, is reached by
-    URL=... SOURCES=....
+    Prints the answer, and exits 1 where it is an error. With SOURCES an API at any address is reached by URL, such as one that
+    has a domain of its own.
     """
     answer = send(target, source, file, sources)
     click.echo(f"{answer.status_code} {answer.text}")
