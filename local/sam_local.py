@@ -90,7 +90,7 @@ def running_stack(environ: Mapping[str, str]) -> str:
     port = environ.get("PORT") or DEFAULT_PORT
     url = environ.get("URL") or f"http://{address}:{port}"
     try:
-        _ = Laptop(url).ready
+        _ = Laptop(url).values
     except Unusable as error:
         raise Unusable(
             f"no stack answers at {url}, where containers would look for it: start one, `make local HOST={address} PORT={port}`"
@@ -129,7 +129,7 @@ def main() -> None:
         image = base_image(os.environ)
     except Unusable as error:
         sys.exit(str(error))
-    ready = Laptop(url).ready
+    ready = Laptop(url).values
     declared = requests.get(f"{url}{CONTROL}/environment", timeout=5).json()
     ENV_FILE.write_text(json.dumps(environments(declared), indent=2))
     endpoints = {

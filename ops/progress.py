@@ -49,7 +49,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._redraws:
+        if self._redraws and self._drawn >= 0:
             self._write("\n")
 
     def _write(self, text: str) -> None:

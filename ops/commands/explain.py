@@ -87,20 +87,13 @@ def _order(source: Source, body: Any, reading: Reading) -> Explanation:
     if fetch and isinstance(reading, Calls):
         explained["fetch"] = [f"{fetch.method} https://{fetch.host}{path}" for path in reading.paths]
     if isinstance(reading, Order):
-        explained["codes"] = [
-            *(_code(code, loyalty_id, None) for code, loyalty_id in reading.codes),
-            *(_code(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign),
-            *(
-                _code(code, None, "unusable: it is no text, too long, or holds a control or invisible character")
-                for code in reading.unusable
-            ),
-        ]
+        codes: list[tuple[object, int | None, str | None]] = [(*found, None) for found in reading.codes]
+        codes += [(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign]
+        unusable = "unusable: it is no text, too long, or holds a control or invisible character"
+        codes += [(code, None, unusable) for code in reading.unusable]
+        explained["codes"] = [dict(zip(("code", "loyalty_id", "dropped"), found, strict=True)) for found in codes]
     explained["fault"] = _fault(source, body, reading, explained)
     return explained
-
-
-def _code(code: object, loyalty_id: int | None, dropped: str | None) -> dict[str, Any]:
-    return {"code": code, "loyalty_id": loyalty_id, "dropped": dropped}
 
 
 def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
@@ -111,10 +104,8 @@ def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) 
         case Means.UNRECOGNISED:
             setting, message = _asks(source, explained["paid"]), "it finds nothing in the body"
         case Order() if not explained["codes"]:
-            setting, message = (
-                "codes",
-                "it finds no code; a paid order without one is right, a path that leads nowhere is not",
-            )
+            setting = "codes"
+            message = "it finds no code; a paid order without one is right, a path that leads nowhere is not"
         case _:
             return None
     try:

@@ -15,9 +15,6 @@ import click
 from ops.errors import refused_by_aws
 from ops.target import Target, with_target
 
-_UNREADABLE: Final = "unreadable"
-"""The worker's reason for what is no message of the intake's."""
-
 _HIDDEN_SECONDS: Final = 300
 
 
@@ -46,7 +43,7 @@ def redrive(queues: Queues) -> Moved:
     """
     moved = Moved()
     while batch := _receive(queues):
-        readable = [message for message in batch if _reason(message) != _UNREADABLE]
+        readable = [message for message in batch if _reason(message) != "unreadable"]
         gone = _send(queues, readable) if readable else []
         if gone:
             queues.sqs.delete_message_batch(
@@ -79,6 +76,7 @@ def _send(queues: Queues, messages: Sequence[dict[str, Any]]) -> list[dict[str, 
 
 
 def _reason(message: dict[str, Any]) -> str:
+    """Why the worker gave it up; `unreadable` is no message of the intake's."""
     reason: str = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
     return reason
 

@@ -14,7 +14,7 @@ from activate.checks import InvalidSettings
 from activate.sources import SourceUnavailable, UnknownSource, parse
 from ops.errors import Unusable
 from ops.signing import MEDIA_TYPES, SAMPLES, sign
-from ops.target import Target, secret_text, with_target
+from ops.target import Target, with_target
 
 
 def send(target: Target, name: str, file: Path | None = None, sources: Path | None = None) -> requests.Response:
@@ -29,7 +29,7 @@ def send(target: Target, name: str, file: Path | None = None, sources: Path | No
     Raises:
         Unusable: it cannot be signed or sent.
     """
-    text = _read(sources, "SOURCES").decode() if sources else secret_text(target, "sources_secret_id", "SOURCES")
+    text = _read(sources, "SOURCES").decode() if sources else target.secret_text("sources_secret_id", "SOURCES")
     try:
         source = parse(text).find(name)
     except UnknownSource:
