@@ -29,12 +29,12 @@ def send(target: Target, name: str, file: Path | None = None, sources: Path | No
     Raises:
         Unusable: it cannot be signed or sent.
     """
-    text = _read(sources, "SOURCES").decode() if sources else target.secret_text("sources_secret_id", "SOURCES")
     try:
+        text = _read(sources, "SOURCES").decode() if sources else target.secret_text("sources_secret_id", "SOURCES")
         source = parse(text).find(name)
     except UnknownSource:
         raise Unusable(f"SOURCE must name one of the document's sources, not {name!r}") from None
-    except (InvalidSettings, SourceUnavailable) as error:
+    except (InvalidSettings, SourceUnavailable, UnicodeDecodeError) as error:
         raise Unusable(f"the sources cannot be used: {error}") from error
     file = file or _sample(json.loads(text)[name]["platform"])
     if file.suffix not in MEDIA_TYPES:
