@@ -170,7 +170,10 @@ def _failures() -> Iterator[None]:
     "--accept-fewer", envvar="ACCEPT_FEWER", help="true: `latest` moves to it even if it has far fewer codes."
 )
 @click.option(
-    "--latest-minimum-percent", "percent", envvar="LATEST_MINIMUM_PERCENT", help="What is far fewer. Default: as the stack's."
+    "--latest-minimum-percent",
+    "percent",
+    envvar="LATEST_MINIMUM_PERCENT",
+    help="What is far fewer. Default: as the stack's.",
 )
 @click.option("--altcraft-url", envvar="ALTCRAFT_URL", help="The Altcraft to ask. Default: the stack's.")
 @click.option("--altcraft-wire", "wire", envvar="ALTCRAFT_WIRE", help="json or xml. Default: as the stack's.")
