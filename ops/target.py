@@ -102,7 +102,8 @@ class Deployed(Target):
 
     def client(self, service: str, config: Config | None = None) -> Any:
         with refused_by_aws(f"cannot look for {self}"):
-            return boto3.client(service, config=config)
+            # boto3 itself reads AWS_DEFAULT_REGION alone.
+            return boto3.client(service, os.environ.get("AWS_REGION"), config=config)
 
     def fire(self) -> Iterator[str]:
         scheduler, functions = self.client("scheduler"), self.client("lambda")

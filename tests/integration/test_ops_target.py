@@ -176,6 +176,13 @@ def test_given_a_secret_that_cannot_be_read_then_the_variable_in_its_place_is_na
     assert "give SOURCES instead" in sent.stderr
 
 
+def test_given_aws_region_alone_then_it_is_the_region(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    assert run("schedule", STACK="shop").exit_code == 0
+
+
 def test_given_no_region_then_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
