@@ -10,8 +10,8 @@ import pytest
 from activate.sources import parse
 from local.emulator import Emulator
 from local.sample_events import SOURCES
-from local.signing import sign
 from local.waiting import wait_until
+from ops.signing import sign
 from tests.description import OPERATIONS, Operation, examples
 from tests.e2e.api import Api
 

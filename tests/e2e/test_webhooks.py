@@ -13,10 +13,10 @@ import requests
 
 from activate.sources import parse
 from local.emulator import Emulator
-from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
-from local.signing import sign
+from local.sample_events import DELIVERIES, EVENTS, SOURCES
 from local.stack import Stack
 from local.waiting import wait_until
+from ops.signing import MEDIA_TYPES, sign
 from tests.e2e.api import Api, problem
 
 FORM = "application/x-www-form-urlencoded"

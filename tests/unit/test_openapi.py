@@ -16,8 +16,8 @@ from activate.redemption import Outcome, Reason
 from activate.sources import parse
 from altcraft import __version__
 from lambda_support.fields import MAX_LOYALTY_ID
-from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
-from local.signing import sign
+from local.sample_events import DELIVERIES, EVENTS, SOURCES
+from ops.signing import MEDIA_TYPES, sign
 from tests.description import (
     COMPONENTS,
     DESCRIPTION,
