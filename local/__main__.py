@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from local.example import seed
-from local.running import DEFAULT_PORT
 from local.stack import Options, Stack
 from local.template import TemplateError
+from ops.target import DEFAULT_PORT
 
 LOOK_FOR_PARENT_SECONDS = 1.0
 
