@@ -59,6 +59,11 @@ class Aws:
         }
 
     @property
+    def pid(self) -> int:
+        """The engine's process; those of the functions are in its group."""
+        return self._process.pid
+
+    @property
     def settings(self) -> dict[str, str]:
         """The variables that are the engine's own, and none of its functions' business."""
         port = self.endpoint_url.rpartition(":")[2]
@@ -69,7 +74,7 @@ class Aws:
             "MINISTACK_REGION": REGION,
             "S3_DATA_DIR": f"{self.folder}/s3",
             "STATE_DIR": f"{self.folder}/state",
-            "LOG_LEVEL": "WARNING",
+            "LOG_LEVEL": "ERROR",
             # Servers of other protocols, and a Docker in which it would look for containers to remove.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
