@@ -9,6 +9,7 @@ POST /_local/schedules/{name}   fire a schedule, as if its time had come
 """
 
 import asyncio
+import io
 import re
 import socket
 import threading
@@ -129,7 +130,7 @@ class Front:
         path, _, query = request.raw_path.partition("?")
         # The engine would take an encoded slash for a slash, and for another route.
         url = URL(f"{self._deployed.api_url}{_ENCODED_SLASH.sub('%25', path)}?{query}", encoded=True)
-        asked = self._engine.request(request.method, url, data=body, headers=headers, allow_redirects=False)
+        asked = self._engine.request(request.method, url, data=io.BytesIO(body), headers=headers, allow_redirects=False)
         try:
             async with asyncio.timeout(INTEGRATION_SECONDS), asked as reply:
                 content = await reply.read()
