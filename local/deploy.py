@@ -82,8 +82,8 @@ def _schedule(_: str, properties: Properties, __: Values) -> Properties:
 
 PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | None]]] = {
     # The engine's Python is its own interpreter, and takes what a handler prints for its answer; so a function has a runtime of
-    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. Its name is the one that `sam local` gives
-    # it, and that can be typed. There is no CodeDeploy.
+    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. Its name is the one that `sam local`
+    # gives it, and that can be typed. There is no CodeDeploy.
     "AWS::Serverless::Function": _function,
     "AWS::Serverless::LayerVersion": _layer,
     # Not known to the engine.

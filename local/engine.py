@@ -23,7 +23,7 @@ CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "lo
 """Any others are as good: each caller is of the account above. Only what is presigned is checked against these."""
 
 START_SECONDS: Final = 60
-STOP_SECONDS: Final = 5
+STOP_SECONDS: Final = 10
 STANDARD_ERROR: Final = 2
 
 _ROOT: Final = Path(__file__).parents[1]
