@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -75,9 +76,10 @@ def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def folder(process: "subprocess.Popen[str]") -> tuple[list[int], Path]:
-    """The processes under a stack that serves, and the folder in which they may write."""
-    engine, *others = descendants(process.pid)
-    return [engine, *others], Path(environment(engine)["TMPDIR"])
+    """The processes under a stack, the AWS first, and the folder in which they may write."""
+    found = descendants(process.pid)
+    found.sort(key=lambda pid: not any(part.endswith("engine_process.py") for part in command_line(pid)))
+    return found, Path(environment(found[0])["TMPDIR"])
 
 
 def activate(where: dict[str, Any], code: str) -> requests.Response:
@@ -153,6 +155,25 @@ def test_it_stops_when_the_make_that_started_it_was_killed() -> None:
         pids = descendants(make.pid)
         make.kill()
         wait_until(lambda: not any(map(alive, pids)))
+
+
+@needs_proc
+def test_it_stops_when_its_terminal_is_closed() -> None:
+    # Given a terminal whose first process is not the stack, and does not tell it
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; {sys.executable} -m local; true"],
+        env={**os.environ, "PORT": "0"},
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as shell:
+        os.close(inside)
+        ready(shell)
+        pids, written = folder(shell)
+        os.close(terminal)
+        wait_until(lambda: ended(pids, written))
 
 
 def test_two_run_beside_each_other(start: Start) -> None:
