@@ -2,26 +2,30 @@
 
 Environment, all optional: PORT (3000; 0 is any free one), HOST (127.0.0.1), ALTCRAFT_URL (else the emulator), ALTCRAFT_TOKEN,
 ALTCRAFT_WIRE (json or xml), SOURCES (a JSON file of webhook sources). Standard output gets one line: `ready ` and JSON.
-With the argument --with-parent it also stops when the process that started it is gone: a make that was killed.
+It stops too when its terminal is closed; and with the argument --with-parent when the process that started it is gone: a make
+that was killed.
 """
 
-import errno
 import json
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from local.deploy import DeployError
+from local.engine import EngineError
 from local.example import seed
-from local.stack import Options, Stack
+from local.stack import Options, Stack, Unavailable
 from local.template import TemplateError
 from ops.target import DEFAULT_PORT
 
-LOOK_FOR_PARENT_SECONDS = 1.0
+LOOK_AROUND_SECONDS = 1.0
+STANDARD_INPUT = 0
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Unusable(Exception):
@@ -59,26 +63,30 @@ def _sources(path: Path) -> str:
     return text
 
 
+def _end(*_: object) -> NoReturn:
+    """End in order, in whatever this process is; a second signal does not disturb that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit()
+
+
 def main() -> None:
     """Start the stack, say where it is, and stop it when told to."""
-    told = threading.Event()
     parent = os.getppid() if "--with-parent" in sys.argv else None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+    at_terminal = os.isatty(STANDARD_INPUT)
+    for number in SIGNALS:
+        signal.signal(number, _end)
     try:
         wanted = options(os.environ)
         with Stack(wanted) as stack:
             if stack.emulator:
                 seed(stack.emulator)
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
-            while not told.wait(LOOK_FOR_PARENT_SECONDS) and parent in {None, os.getppid()}:
-                pass
-    except (Unusable, TemplateError) as error:
+            # A terminal that is closed tells only the first of its processes, and a make goes on waiting for this one.
+            while parent in {None, os.getppid()} and os.isatty(STANDARD_INPUT) is at_terminal:
+                time.sleep(LOOK_AROUND_SECONDS)
+    except (Unusable, Unavailable, TemplateError, DeployError, EngineError) as error:
         sys.exit(str(error))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        sys.exit(f"port {wanted.port} is taken: choose another one, for example `make local PORT={wanted.port + 1}`")
 
 
 if __name__ == "__main__":

@@ -185,9 +185,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack
     with ExitStack() as running:
         started = {name: running.enter_context(Stack(one)) for name, one in options.items()}
         poor = started["poor"]
-        dynamodb: Any = poor.aws.client("dynamodb")
-        (table,) = [name for name in dynamodb.list_tables()["TableNames"] if "RedemptionsTable" in name]
-        dynamodb.delete_table(TableName=table)
+        poor.aws.client("dynamodb").delete_table(TableName=poor.ready.redemptions_table)
         poor.aws.client("s3").delete_bucket(Bucket=poor.ready.export_bucket)
         yield started
     os.close(log)
