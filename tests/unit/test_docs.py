@@ -177,6 +177,7 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
     alarms = [one["Properties"] for one in TEMPLATE["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
     assert number(idle["metrics in alarms"]["number"]) == metrics
+    assert number(idle["alarms that combine others"]["number"]) == types["AWS::CloudWatch::CompositeAlarm"]
     assert number(idle["secrets"]["number"]) == types["AWS::SecretsManager::Secret"]
 
 
