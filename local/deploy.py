@@ -86,6 +86,7 @@ PATCHES: Final[Mapping[str, Callable[[Properties, Values], Properties | None]]] 
     "AWS::Serverless::LayerVersion": _layer,
     # Not known to the engine.
     "AWS::Athena::NamedQuery": _left_out,
+    "AWS::CloudWatch::CompositeAlarm": _left_out,
     "AWS::Logs::QueryDefinition": _left_out,
     "AWS::WAFv2::WebACLAssociation": _left_out,
     # Alarms over metric math are refused.
