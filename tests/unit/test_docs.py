@@ -36,6 +36,7 @@ from tests.description import COMMITTED
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+AROUND = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 API, COST, LIMITS = ((DOCS / f"{name}.md").read_text() for name in ("api", "cost", "limits"))
 TEMPLATE = read(ROOT / "template.yaml")
 
@@ -63,7 +64,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", [*PAGES, *AROUND], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)]+)\)", text):
