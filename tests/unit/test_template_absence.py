@@ -5,13 +5,15 @@ alarms, "Create a composite alarm" for what combines them. CloudWatch may look s
 a state may come that much later than here.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.unit.synthesis import EVERYTHING, Stack, synthesise
+from activate.sources import parse
+from tests.unit.synthesis import EVERYTHING, Stack, document, synthesise
 
 NO_DATA: Final = "INSUFFICIENT_DATA"
 HOUR: Final = 3600
@@ -140,3 +142,11 @@ def test_given_another_source_to_watch_then_its_first_delivery_is_awaited_anew()
     }
 
     assert len(names) == 2
+
+
+@pytest.mark.parametrize("name", ["eu-shop", "Shop_1.test", "x" * 64, "x" * 65, "a b", "a/b", 'a"b', "ä"])
+def test_given_a_name_then_it_can_be_watched_if_a_source_can_have_it(name: str) -> None:
+    source = {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5}
+    pattern = document()["Parameters"]["WatchedSource"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, name)) is (name in parse(json.dumps({name: source})).sources)
