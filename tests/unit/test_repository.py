@@ -65,3 +65,13 @@ def test_given_a_job_that_may_write_then_it_runs_no_code_of_ours_or_of_a_depende
         }
         commands = [line.split()[0] for step in job["steps"] for line in step.get("run", "").splitlines() if line]
         assert not {"make", "python", "python3", "pip", "uv"} & set(commands)
+
+
+def test_given_the_contributors_page_then_the_files_and_commands_it_names_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([^`\s]+)`", page) if "/" in name}
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert len(named) > 10
+    assert {name for name in named if not list(ROOT.glob(name.rstrip("/")))} == set()
+    assert {target for target in re.findall(r"\bmake ([a-z][a-z-]+)", page) if target not in targets} == set()
