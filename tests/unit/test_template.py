@@ -303,6 +303,10 @@ def test_given_analytics_then_the_tables_read_where_the_exports_lie() -> None:
         assert parameters["projection.loyalty_id.values"] == "5,6"
 
 
+def test_given_the_formats_of_an_export_then_the_schedule_may_have_each() -> None:
+    assert document()["Parameters"]["OutputFormat"]["AllowedValues"] == list(OUTPUT_FORMATS)
+
+
 def test_given_the_tables_of_manifests_then_their_columns_are_a_manifests() -> None:
     tables = synthesise(EVERYTHING).of("AWS::Glue::Table")
     kinds = {str: "string", int: "bigint", bool: "boolean", str | None: "string"}
