@@ -37,7 +37,12 @@ def sources(*arguments: str | Path) -> Result:
 
 def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
     """Run the command against a fake of the embedded stack's entry point."""
-    ready = {"aws_endpoint_url": aws.endpoint_url, "sources_secret_id": secret, "api_url": "http://127.0.0.1:3000"}
+    ready = {
+        "aws_endpoint_url": aws.endpoint_url,
+        "aws_region": "eu-central-1",
+        "sources_secret_id": secret,
+        "api_url": "http://127.0.0.1:3000",
+    }
     with Server(lambda _: Response(200, json.dumps(ready).encode())) as server:
         return sources(file, "--local", server.url, *options)
 
