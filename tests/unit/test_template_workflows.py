@@ -77,7 +77,7 @@ HOSTILE = [
     "AltcraftUrl=https://altcraft.example.com ExportPrefix=$(touch pwned)`touch pwned`;touch pwned",
     "",
 ]
-"""What the variable PARAMETERS may hold that a shell would read otherwise."""
+"""Values of the variable PARAMETERS that a shell would interpret."""
 
 
 @pytest.mark.parametrize("parameters", HOSTILE, ids=["brackets and spaces", "commands", "none"])
