@@ -8,7 +8,7 @@ another code of the program, a control code. Whatever cannot be placed has no ou
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -275,7 +275,8 @@ class _Run:
     def _skew(self, *, zoned: bool) -> timedelta | None:
         """The clock of Altcraft's times minus ours, by codes of which the ledger knows when they were activated.
 
-        One is not enough: where Altcraft activates what is activated, its time may be of long before.
+        One is not enough: its time may be of another activation, by hand or, where Altcraft activates what is activated, of
+        long before. So two have to agree.
         """
         skews = []
         for control in self.ledger.controls(self.redemption):
@@ -285,12 +286,19 @@ class _Run:
                 stamp = self._get(control.code).activated_at()
                 if stamp is not None and (stamp.tzinfo is not None) is zoned and not _coarseness(stamp):
                     skews.append((stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at)
-        agreed = len(skews) > 1 and max(skews) - min(skews) <= 2 * CLOCKS_APART
-        return max(skews) if agreed else None
+        return _agreed(skews)
 
     def _get(self, code: str) -> CodeState:
         """Ask `get`. A `Refused` that it raises is plain: Altcraft understood, and does not know the code or does not say."""
         return self.promo_codes.get(code, self.redemption.loyalty_id)
+
+
+def _agreed(skews: Sequence[timedelta]) -> timedelta | None:
+    """The skew on which the most agree, at least two; None where nothing is, or where two are, agreed upon."""
+    groups = [[other for other in skews if skew - 2 * CLOCKS_APART <= other <= skew] for skew in skews]
+    most = max(map(len, groups), default=0)
+    agreed = {max(group) for group in groups if len(group) == most}
+    return agreed.pop() if most > 1 and len(agreed) == 1 else None
 
 
 def _coarseness(stamp: datetime) -> timedelta:
