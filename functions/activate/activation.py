@@ -8,7 +8,7 @@ still returns another code of the program, a control code. Anything else has no 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -279,7 +279,8 @@ class _Run:
     def _skew(self, *, zoned: bool) -> timedelta | None:
         """Altcraft's clock minus ours, measured by codes whose activation times are in the ledger.
 
-        One code is not enough: if Altcraft accepts the activation of a used code, its time may be that of the first activation.
+        One code is not enough: its time may be that of another activation, by hand, or an earlier one if Altcraft accepts the
+        activation of a used code. So at least two have to agree.
         """
         skews = []
         for control in self.ledger.controls(self.redemption):
@@ -289,11 +290,18 @@ class _Run:
                 stamp = self._get(control.code).activated_at()
                 if stamp is not None and (stamp.tzinfo is not None) is zoned and not _coarseness(stamp):
                     skews.append((stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at)
-        agreed = len(skews) > 1 and max(skews) - min(skews) <= 2 * CLOCKS_APART
-        return max(skews) if agreed else None
+        return _agreed(skews)
 
     def _get(self, code: str) -> CodeState:
         return self.promo_codes.get(code, self.redemption.loyalty_id)
+
+
+def _agreed(skews: Sequence[timedelta]) -> timedelta | None:
+    """The skew on which most of them agree, at least two; None if there is no such skew, or more than one."""
+    groups = [[other for other in skews if skew - 2 * CLOCKS_APART <= other <= skew] for skew in skews]
+    most = max(map(len, groups), default=0)
+    agreed = {max(group) for group in groups if len(group) == most}
+    return agreed.pop() if most > 1 and len(agreed) == 1 else None
 
 
 def _coarseness(stamp: datetime) -> timedelta:

@@ -301,3 +301,18 @@ def test_every_history_keeps_the_invariants() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_a_control_code_that_a_person_activates_again_keeps_no_order_waiting() -> None:
+    shop = Shop()
+    # Given a code that a person has activated long ago, and another one whose time shows Altcraft's clock
+    shop.begin(skew=0, times="zoned", idempotent=False)
+    shop.change_by_hand(change="activated", code="y")
+    shop.order(code="x", fates=[], order_id="A", to_its_end=True)
+    shop.world.pass_time(70)
+    # When a person activates that one again, and an order's run for the first is killed after its request
+    shop.change_by_hand(change="deactivated", code="x")
+    shop.change_by_hand(change="activated", code="x")
+    shop.order(code="y", fates=["well"], order_id="A", to_its_end=False)
+    # Then the order gets the answer that the code was used before
+    shop.teardown()
