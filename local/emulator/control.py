@@ -15,9 +15,9 @@ from typing import Annotated
 import msgspec
 
 from local.emulator.faults import AnyFault
+from local.emulator.http import Request, Response
 from local.emulator.settings import Settings
 from local.emulator.state import State
-from local.http import Request, Response
 
 CONTROL = "/_emulator"
 
@@ -35,7 +35,7 @@ class _Kind(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ControlDoor:
-    """The door as an application for `local.http.Server`."""
+    """The routes under `/_emulator`, as an application for the emulator's server."""
 
     def __init__(self, state: State) -> None:
         self._state = state

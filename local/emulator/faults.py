@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
+from local.emulator.http import HangUp, Response
 from local.emulator.settings import Refusal
-from local.http import HangUp, Response
 
 HTML = "<!DOCTYPE html><html><body><h1>Technical works</h1></body></html>"
 

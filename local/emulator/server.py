@@ -14,11 +14,11 @@ from local.emulator.control import CONTROL, ControlDoor
 from local.emulator.endpoints import MESSAGES, OfProgram
 from local.emulator.export import export
 from local.emulator.faults import Call
+from local.emulator.http import Request, Response, Server
 from local.emulator.programs import Refused
 from local.emulator.settings import INCORRECT, SUCCESS, TOKEN_REQUIRED, Refusal, Settings, Wire
 from local.emulator.state import State
 from local.emulator.wire import CONTENT_TYPES, envelope, parse, wire_of
-from local.http import Request, Response, Server
 
 API = "/api/v1.1/promocodes/"
 
@@ -83,7 +83,7 @@ class Emulator(State):
             self.journal.end()
 
     def _call(self, endpoint: str, request: Request) -> Response:
-        wire = wire_of(request.header("Content-Type"))
+        wire = wire_of(request.headers["Content-Type"])
         try:
             fields = parse(request.body, wire)
         except ValueError:
@@ -117,11 +117,11 @@ class Emulator(State):
         )
 
     def _reply_wire(self, request: Request, fields: dict[str, object]) -> Wire:
-        asked = dict(request.query).get("format") or fields.get("format")
+        asked = request.query.get("format") or fields.get("format")
         return asked if asked in CONTENT_TYPES else self.settings.default_format
 
     def _check_token(self, request: Request, fields: dict[str, object]) -> None:
-        bearer = (request.header("Authorization") or "").removeprefix("Bearer ").strip()
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         token = fields.get("token") or bearer
         if not token:
             raise Refused(TOKEN_REQUIRED)
@@ -159,7 +159,7 @@ class Emulator(State):
         return Response(status, envelope(whole, wire), [("Content-Type", CONTENT_TYPES[wire])])
 
     def _compressed(self, request: Request, response: Response) -> Response:
-        if not self.settings.compress or "gzip" not in (request.header("Accept-Encoding") or ""):
+        if not self.settings.compress or "gzip" not in request.headers.get("Accept-Encoding", ""):
             return response
         body = iter((response.body,)) if isinstance(response.body, bytes) else response.body
         return Response(response.status, _gzip(body), [*response.headers, ("Content-Encoding", "gzip")])

@@ -12,8 +12,8 @@ from altcraft.token import REREAD_SECONDS, Token, UnusableToken
 from altcraft.wire import Wire
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Delay, Drop, Page, Refuse
+from local.emulator.http import Request, Response, Server
 from local.emulator.settings import Refusal, Settings
-from local.http import Request, Response, Server
 
 TOKEN = "local-altcraft-token"
 
@@ -265,9 +265,9 @@ def test_what_goes_over_the_wire(recorded: tuple[Client, list[Request]], wire: W
     client.activate("Code-2", 5)
     first = seen[0]
     assert (first.method, first.target) == ("POST", "/api/v1.1/promocodes/activate")
-    assert (first.header("Content-Type") or "").startswith(f"application/{wire}")
-    assert first.header("Accept-Encoding") == "gzip"
-    assert (first.header("User-Agent") or "").startswith("altcraft-promocodes-aws/1.")
+    assert first.headers["Content-Type"].startswith(f"application/{wire}")
+    assert first.headers["Accept-Encoding"] == "gzip"
+    assert first.headers["User-Agent"].startswith("altcraft-promocodes-aws/1.")
     expected = {
         "json": b'{"code":"Code-1","loyalty_id":5,"token":"t0p","format":"json"}',
         "xml": b"<xml><code>Code-1</code><loyalty_id>5</loyalty_id><token>t0p</token><format>xml</format></xml>",

@@ -28,7 +28,7 @@ from activate.shop_api import MOST_BYTES, Unanswered, ask, connect, pinned
 from activate.sources import Sources
 from activate.worker import PATIENCE_SECONDS, Worker
 from local.aws import Aws
-from local.http import HangUp, Request, Response, Server
+from local.emulator.http import HangUp, Request, Response, Server
 from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
 
@@ -86,7 +86,7 @@ class Shops:
         }
         for (header, key, path), answer in answers.items():
             if request.path == path:
-                return Response(200, json.dumps(answer).encode()) if request.header(header) == key else Response(401)
+                return Response(200, json.dumps(answer).encode()) if request.headers[header] == key else Response(401)
         return Response(404)
 
 
@@ -178,7 +178,7 @@ def test_given_a_webhook_with_an_id_then_the_shop_is_asked_and_its_codes_are_que
     assert not shops.asked
     assert bench.work(bench.received()) == []
     assert bench.hosts == [host]
-    assert shops.asked[0].header("host") == host
+    assert shops.asked[0].headers["host"] == host
     queued = [json.loads(message["Body"]) for message in bench.received()]
     assert [(message["code"], message["loyalty_id"], message["order_id"]) for message in queued] == [
         (code, 5, order_id)

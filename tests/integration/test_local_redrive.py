@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
 from local.redrive import Queues, main, redrive
 
 

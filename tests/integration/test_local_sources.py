@@ -9,7 +9,7 @@ import pytest
 
 from activate.presets import PRESETS
 from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
 from local.sample_events import SOURCES
 from local.sources import PASTE, Target, Unusable, checked, instructions, main
 

@@ -19,8 +19,8 @@ from activate.sources import Sources
 from lambda_support.http import Problem, Request
 from lambda_support.secrets import Secret
 from local.aws import REGION, Aws
-from local.http import Request as HttpRequest
-from local.http import Response, Server
+from local.emulator.http import Request as HttpRequest
+from local.emulator.http import Response, Server
 
 SOURCES = {"eu-shop": {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5, "case": "keep"}}
 
