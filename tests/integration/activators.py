@@ -10,23 +10,7 @@ from altcraft.client import Client, Timeouts
 from altcraft.token import Token
 from altcraft.wire import Wire
 from local.aws import Aws
-
-TOKEN = "local-altcraft-token"
-
-
-@dataclass
-class Secret:
-    """A secret in memory. `stored` is what it holds by the time it is read again, where that differs."""
-
-    value: str = TOKEN
-    stored: str = ""
-
-    def text(self) -> str:
-        return self.value
-
-    def refresh(self) -> str:
-        self.value = self.stored or self.value
-        return self.value
+from tests.secret import Secret
 
 
 def deadline(seconds: float = 60) -> datetime:

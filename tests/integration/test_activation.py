@@ -18,7 +18,8 @@ from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import TOKEN, Secret, Till, deadline, make_till
+from tests.integration.activators import Till, deadline, make_till
+from tests.secret import TOKEN, Secret
 
 ACTIVATE = frozenset({"activate"})
 GET = frozenset({"get"})
@@ -382,7 +383,7 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     secret = Secret()
     till = make_till(emulator.url, aws, table, secret=secret)
     till.activate("control")
-    secret.value = "stale"
+    secret.cached = secret.stored = "stale"
     failure = no_outcome(till)
     assert (failure.reason, failure.altcraft_down) == (reason, True)
     secret.stored = TOKEN
@@ -396,7 +397,7 @@ def test_an_order_whose_tries_cannot_have_been_applied_takes_no_credit(
     secret = Secret("stale")
     till = make_till(emulator.url, aws, table, secret=secret)
     no_outcome(till)
-    secret.value = TOKEN
+    secret.cached = TOKEN
     assert till.activate("good", None).outcome is Outcome.ACTIVATED
     assert till.activate("good").outcome is Outcome.ALREADY_ACTIVATED
 
@@ -405,7 +406,7 @@ def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emu
     emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}), already_activated=None)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Refuse(endpoints=GET, error=777, error_text="?")])
-    till = make_till(emulator.url, aws, table, secret=Secret(stored="rotated"))
+    till = make_till(emulator.url, aws, table, secret=Secret("rotated", cached=TOKEN))
     assert till.activate("good").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 

@@ -9,7 +9,6 @@ import secrets
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -24,11 +23,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.session import Session
 
-from altcraft.client import Client, Timeouts
 from altcraft.errors import Refused
-from altcraft.export import Export
 from altcraft.export_json import usual_batch
-from altcraft.token import Token
 from altcraft.wire import Wire
 from export_all.exporter import Exporter
 from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
@@ -39,82 +35,16 @@ from export_all.upload import Unconfirmed, part_bytes
 from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+from tests.integration.exporters import ID, ORDER, Bucket, exporter_of, run
+from tests.secret import Secret
 
-ORDER = Order(6)
-ID = "20261122T030000Z-0123456789abcdef0123"
 SOON = timedelta(seconds=60)
-
-
-@dataclass
-class Secret:
-    """A secret in memory; each reading may give the next text."""
-
-    texts: list[str]
-
-    def text(self) -> str:
-        return self.texts[0]
-
-    def refresh(self) -> str:
-        if len(self.texts) > 1:
-            del self.texts[0]
-        return self.texts[0]
-
-
-@dataclass
-class Bucket:
-    """A bucket, and what is in it."""
-
-    s3: Any
-    name: str
-
-    def keys(self, prefix: str = "") -> list[str]:
-        found = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
-        return [item["Key"] for item in found.get("Contents", [])]
-
-    def read(self, key: str) -> bytes:
-        body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
-        assert manifest.key is not None
-        return [json.loads(line) for line in gzip.decompress(self.read(manifest.key)).splitlines()]
-
-    def latest(self, loyalty_id: int = 6) -> str:
-        newest: str = json.loads(self.read(f"crm/latest/loyalty_id={loyalty_id}.json"))["export_id"]
-        return newest
-
-    def half_uploads(self) -> list[Any]:
-        uploads: list[Any] = self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
-        return uploads
-
-
-@pytest.fixture
-def bucket(aws: Aws) -> Bucket:
-    s3: Any = aws.client("s3")
-    name = f"exports-{uuid.uuid4()}"
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return Bucket(s3, name)
-
-
-def exporter_of(bucket: Bucket, url: str, wire: Wire = "json", *tokens: str) -> Exporter:
-    secret = Secret(list(tokens) or ["local-altcraft-token"])
-
-    def source(loyalty_id: int) -> Export:
-        return Client(url, Token(secret), wire, Timeouts(connect=1, read=5)).export_all(loyalty_id)
-
-    return Exporter(bucket.s3, bucket.name, "crm/", source, beat=0.01)
 
 
 @pytest.fixture(params=get_args(Wire))
 def exporter(request: pytest.FixtureRequest, bucket: Bucket, emulator: Emulator) -> Exporter:
     emulator.programs.create(6, generated=1000)
     return exporter_of(bucket, emulator.url, request.param)
-
-
-def run(
-    exporter: Exporter, export_id: str = ID, order: Order = ORDER, request: str = "first", seconds: float = 60
-) -> Manifest:
-    return exporter.run(order, export_id, request, time.monotonic() + seconds)
 
 
 def test_a_program_lands_in_s3(exporter: Exporter, bucket: Bucket) -> None:
@@ -212,7 +142,7 @@ def test_a_refused_token_is_counted_for_its_alarm(
 def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulator: Emulator) -> None:
     emulator.programs.create(6, generated=3)
 
-    manifest = run(exporter_of(bucket, emulator.url, "json", "an-old-token", "local-altcraft-token"))
+    manifest = run(exporter_of(bucket, emulator.url, secret=Secret(cached="an-old-token")))
 
     assert (manifest.status, manifest.codes) == ("succeeded", 3)
 

@@ -14,6 +14,7 @@ from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError, IncoherentReply, NotUnderstood, Refused, TokenRefused, Unreachable
 from altcraft.token import Token
 from altcraft.wire import Wire
+from tests.secret import Secret
 
 ROWS = b'{"data":[{"code":"A"},{"code":"B"}],'
 XML_ROWS = b"<xml><data><code>A</code></data><data><code>B</code></data>"
@@ -84,25 +85,10 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-class Secret:
-    """A secret whose next reading may give another token."""
-
-    def __init__(self, *tokens: str) -> None:
-        self.tokens = list(tokens)
-
-    def text(self) -> str:
-        return self.tokens[0]
-
-    def refresh(self) -> str:
-        if len(self.tokens) > 1:
-            del self.tokens[0]
-        return self.tokens[0]
-
-
-def codes(server: Server, wire: Wire = "json", *tokens: str, read: float = 5) -> list[str]:
+def codes(server: Server, wire: Wire = "json", secret: Secret | None = None, read: float = 5) -> list[str]:
     """All codes of an export, read to its end."""
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    client = Client(url, Token(Secret(*(tokens or ("s3cret",)))), wire, Timeouts(connect=1, read=read))
+    client = Client(url, Token(secret or Secret("s3cret")), wire, Timeouts(connect=1, read=read))
     return [row["code"] for batch in client.export_all(6) for row in batch]
 
 
@@ -288,7 +274,7 @@ def test_a_refused_token_is_read_again_once(server: Server) -> None:
     server.answer = Answer(b'{"data":null,"error":401,"error_text":"API token required"}')
 
     with pytest.raises(TokenRefused):
-        codes(server, "json", "old", "new")
+        codes(server, secret=Secret("new", cached="old"))
 
     assert [b'"token":"old"' in asked for asked in server.asked] == [True, False]
     assert b'"token":"new"' in server.asked[1]
@@ -298,7 +284,7 @@ def test_a_refusal_behind_rows_is_not_asked_again(server: Server) -> None:
     server.answer = Answer(ROWS + b'"error":401,"error_text":"API token required"}')
 
     with pytest.raises(TokenRefused):
-        codes(server, "json", "old", "new")
+        codes(server, secret=Secret("new", cached="old"))
 
     assert len(server.asked) == 1
 

@@ -19,10 +19,8 @@ from export_all.orders import Order
 from local import analytics
 from local.aws import Aws
 from local.emulator import Emulator
-from tests.integration.test_export import Bucket, bucket, exporter_of, run
+from tests.integration.exporters import Bucket, exporter_of, run
 from tests.unit.synthesis import EVERYTHING, document, synthesise
-
-__all__ = ["bucket"]  # the fixture
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YESTERDAY, TOMORROW = NOW - timedelta(days=1), NOW + timedelta(days=1)

@@ -31,20 +31,9 @@ from local.aws import Aws
 from local.emulator.http import HangUp, Request, Response, Server
 from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
+from tests.secret import Secret
 
 DOCUMENT: dict[str, Any] = json.loads(SOURCES.read_text())
-
-
-class Secret:
-    """The document of sources."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._text = json.dumps(document)
-
-    def text(self) -> str:
-        return self._text
-
-    refresh = text
 
 
 class Shops:
@@ -98,7 +87,7 @@ class Bench:
         self.queue_url, self.dead_letters_url = (
             self.sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("activations", "dead")
         )
-        sources, queue = Sources(Secret(document)), ActivationQueue(self.sqs, self.queue_url)
+        sources, queue = Sources(Secret(json.dumps(document))), ActivationQueue(self.sqs, self.queue_url)
         self.intake = Intake(sources, queue, Quarantine(lambda: aws.client("s3"), "none", ""))
         at = urlsplit(shops.url)
         self.hosts: list[str] = []
