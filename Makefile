@@ -27,30 +27,30 @@ $(VENV)/local.stamp $(VENV)/dev.stamp: $(VENV)/%.stamp: requirements/%.txt pypro
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Tools that pin what ours wants newer live in environments of their own.
+# Tools that pin what ours wants newer live in environments of their own; and so does the laptop's AWS.
 SAM := .venv-sam/bin/sam
 CHECKOV := .venv-checkov/bin/checkov
-.venv-sam/stamp .venv-checkov/stamp: .venv-%/stamp: requirements/%.txt | $(UV)
+.venv-engine/stamp .venv-sam/stamp .venv-checkov/stamp: .venv-%/stamp: requirements/%.txt | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv-$*
 	$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r $<
 	@touch $@
 
 .PHONY: install
-install: $(VENV)/dev.stamp ## install what developing needs, into .venv
+install: $(VENV)/dev.stamp .venv-engine/stamp ## install what developing needs, into .venv; and the laptop's AWS
 
 .PHONY: lock
 lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
-	cd requirements && for name in uv layer local dev sam checkov runtime usual bench; do \
+	cd requirements && for name in uv layer local dev engine sam checkov runtime usual bench; do \
 	  ../$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command 'make lock' $(LOCK_FLAGS) $$name.in -o $$name.txt; done
 
 # --- on a laptop ----------------------------------------------------------------------------------------------------
 
 .PHONY: demo local webhook schedule
-demo: $(VENV)/local.stamp ## show the whole system at work, in half a minute
+demo: $(VENV)/local.stamp .venv-engine/stamp ## show the whole system at work, in half a minute
 	@$(BIN)/python -m local.demo
 
-local: $(VENV)/local.stamp ## run the embedded stack until Ctrl-C; PORT=3000, and what else local/__main__.py names
+local: $(VENV)/local.stamp .venv-engine/stamp ## run the embedded stack until Ctrl-C; PORT=3000, and what else local/__main__.py names
 	@exec $(BIN)/python -m local --with-parent
 
 webhook: $(VENV)/local.stamp ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json, URL=... SOURCES=... for a deployed API
@@ -90,13 +90,13 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test that needs neither Docker nor AWS; PYTEST='-k word' narrows it
 	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
 
-test-here: $(VENV)/dev.stamp
+test-here: $(VENV)/dev.stamp .venv-engine/stamp
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-lambda-python: .venv-lambda/stamp runtime
+test-lambda-python: .venv-lambda/stamp .venv-engine/stamp runtime
 	.venv-lambda/bin/python -m pytest $(PARALLEL) -m 'not docker and not long' $(PYTEST)
 
 .PHONY: model

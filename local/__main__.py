@@ -10,18 +10,21 @@ import json
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from local.deploy import DeployError
+from local.engine import EngineError
 from local.example import seed
 from local.running import DEFAULT_PORT
 from local.stack import Options, Stack
 from local.template import TemplateError
 
 LOOK_FOR_PARENT_SECONDS = 1.0
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Unusable(Exception):
@@ -59,21 +62,27 @@ def _sources(path: Path) -> str:
     return text
 
 
+def _end(*_: object) -> NoReturn:
+    """End in order, in whatever this process is; a second signal does not disturb that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit()
+
+
 def main() -> None:
     """Start the stack, say where it is, and stop it when told to."""
-    told = threading.Event()
     parent = os.getppid() if "--with-parent" in sys.argv else None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+    for number in SIGNALS:
+        signal.signal(number, _end)
     try:
         wanted = options(os.environ)
         with Stack(wanted) as stack:
             if stack.emulator:
                 seed(stack.emulator)
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
-            while not told.wait(LOOK_FOR_PARENT_SECONDS) and parent in {None, os.getppid()}:
-                pass
-    except (Unusable, TemplateError) as error:
+            while parent in {None, os.getppid()}:
+                time.sleep(LOOK_FOR_PARENT_SECONDS)
+    except (Unusable, TemplateError, DeployError, EngineError) as error:
         sys.exit(str(error))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:

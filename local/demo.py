@@ -13,7 +13,9 @@ import requests
 
 from activate.sources import parse
 from local.bar import bar
+from local.deploy import DeployError
 from local.emulator import Emulator
+from local.engine import EngineError
 from local.example import LARGE_PROGRAM, LARGE_PROGRAM_CODES, SHOP_PROGRAM, seed
 from local.signing import sign
 from local.stack import ROOT, SOURCES, Options, Stack
@@ -78,7 +80,7 @@ class Demo:
         """Take every step. Raises Unexpected at the first that fails."""
         steps: list[tuple[str, Callable[[], None]]] = [
             (
-                "The functions of template.yaml run behind an API, a queue and S3, against an emulated Altcraft",
+                "CloudFormation has deployed template.yaml to an AWS on this machine, beside an emulated Altcraft",
                 self._where,
             ),
             (f"A shop reports a paid order with the code {ORDERED_CODE}: a signed Shopify webhook", self._webhook),
@@ -95,7 +97,7 @@ class Demo:
 
     def _where(self) -> None:
         show("the API", self._ready.api_url)
-        show("AWS (moto)", self._ready.aws_endpoint_url)
+        show("AWS (ministack)", self._ready.aws_endpoint_url)
         show("Altcraft (emulated)", self._ready.altcraft_url)
 
     def _webhook(self) -> None:
@@ -178,7 +180,7 @@ def main() -> None:
                 assert stack.emulator is not None  # noqa: S101 - no other Altcraft was named
                 seed(stack.emulator)
                 Demo(stack, stack.emulator).run()
-        except (Unexpected, TimeoutError, requests.RequestException) as error:
+        except (Unexpected, TimeoutError, EngineError, DeployError, requests.RequestException) as error:
             sys.exit(f"\nThe demo failed. {error}\nWhat the functions said: {LOG.relative_to(ROOT)}")
     print(f"\nAll as expected, in {time.monotonic() - began:.0f} s. What the functions said: {LOG.relative_to(ROOT)}")
 

@@ -5,7 +5,7 @@ import sys
 
 import requests
 
-from local.control import CONTROL
+from local.front import CONTROL
 from local.running import NotRunning, address, find
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import boto3
 import requests
 
-from local.aws import CREDENTIALS, REGION
-from local.control import CONTROL
+from local.engine import CREDENTIALS, REGION
+from local.front import CONTROL
 
 DEFAULT_PORT = "3000"
 

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from local.aws import CREDENTIALS, REGION
-from local.control import CONTROL
+from local.engine import CREDENTIALS, REGION
+from local.front import CONTROL
 from local.running import DEFAULT_PORT, NotRunning, find
 from local.stack import ROOT
 from local.template import read

@@ -1,28 +1,24 @@
-"""The embedded stack: an Altcraft, an AWS, and the template's functions behind its API, its queue and its schedules."""
+"""The embedded stack: template.yaml, deployed to an AWS of this machine's own, and an Altcraft for it to speak with."""
 
 import contextlib
+import os
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from local.application import Application, QueueSource
-from local.aws import Aws
-from local.control import Control, Ready
+from local.deploy import Values, deploy
 from local.emulator import Emulator, Settings
-from local.functions import Functions, Pool
-from local.gateway import BODY_LIMIT, Gateway
-from local.http import Server
-from local.lambda_api import LambdaApi
-from local.queues import Poller
-from local.resources import Resources
-from local.template import read
+from local.engine import REGION, STANDARD_ERROR, Aws, reachable
+from local.front import Front, Ready
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template.yaml"
 SOURCES = ROOT / "events" / "sources.json"
-STANDARD_ERROR = 2
+
+_END = b"\0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +26,7 @@ class Options:
     """How a stack is to be started. Every default is what `make local` starts, but for `port`: 0 is any free one.
 
     `altcraft_url` of None starts the emulator. `sources` is the JSON document of webhook sources. `parameters` override
-    the template's; `environment` is added to what the functions see. `sandboxes` is the most there are of one function.
-    `log` is the file descriptor for what the functions print.
+    the template's; `environment` is added to what the functions see. `log` is the file descriptor for what the functions print.
     """
 
     host: str = "127.0.0.1"
@@ -40,8 +35,7 @@ class Options:
     altcraft_token: str = "local-altcraft-token"  # noqa: S105 - the emulator's
     altcraft_wire: Literal["json", "xml"] = "json"
     sources: str = field(default_factory=SOURCES.read_text)
-    api_key: str = "local-api-key"
-    sandboxes: int = 4
+    api_key: str = "local-api-key-not-secret"
     template: Path = TEMPLATE
     parameters: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +45,7 @@ class Options:
 class Stack:
     """A running stack, from `start` to `stop` or as a context manager.
 
-    `ready` says where everything is; `emulator` is None where another Altcraft was named; `functions` are the sandboxes.
+    `ready` says where everything is; `emulator` is None where another Altcraft was named; `aws` is what it is deployed to.
     """
 
     ready: Ready
@@ -60,13 +54,13 @@ class Stack:
         self._options = options or Options()
         self._running = contextlib.ExitStack()
         self.emulator: Emulator | None = None
-        self.aws = Aws(self._options.host)
-        self.functions = Functions()
+        self.aws = Aws(self._options.host, self._options.log)
 
     def start(self) -> Self:
         """Start every part and return when all of them serve.
 
-        Raises OSError where the port is taken, TemplateError where the template cannot be followed.
+        Raises OSError where the port is taken, EngineError where the AWS does not start, TemplateError or DeployError where the
+        template cannot be deployed.
         """
         with contextlib.ExitStack() as starting:
             self.ready = self._start(starting)
@@ -85,52 +79,69 @@ class Stack:
 
     def _start(self, running: contextlib.ExitStack) -> Ready:
         options = self._options
-        # Taken at the end, but if it cannot be had nothing need be started.
-        socket.create_server((options.host, options.port)).close()
+        # Taken first: if it cannot be had, nothing need be started. Whoever comes before all serve waits.
+        listening = running.enter_context(socket.create_server((options.host, options.port), backlog=512))
         altcraft_url = options.altcraft_url or self._start_emulator(running)
         running.enter_context(self.aws)
-        document = read(options.template)
-        parameters = {"AltcraftUrl": altcraft_url, "AltcraftWire": options.altcraft_wire, "LoyaltyIds": "5,6"}
-        secrets = {"AltcraftSecret": options.altcraft_token, "SourcesSecret": options.sources}
-        resources = Resources(self.aws, document, {**parameters, **options.parameters}, secrets)
-        resources.make_all()
-        application = Application(resources.template, document.get("Globals", {}))
-
-        lambda_api = running.enter_context(Server(LambdaApi(self.functions), options.host))
-        seen = {**self.aws.environment, "AWS_ENDPOINT_URL_LAMBDA": lambda_api.url, **options.environment}
-        for name in application.function_ids():
-            pool = Pool(application.function(name), seen, options.sandboxes, options.log)
-            self.functions.pools[name] = pool
-        gateway = Gateway(application.routes(), self.functions.pools, options.api_key, application.gateway_responses())
-        control = Control(gateway, self.functions, application.schedules())
-        api = Server(control, options.host, options.port, max_body=BODY_LIMIT, too_long=gateway.too_long)
-        running.enter_context(api)
-        for source in application.queue_sources():
-            running.enter_context(self._poller(source))
-        # The last to start is the first to stop: whoever waits for a function then waits no longer.
-        running.callback(self.functions.close)
-        control.ready = Ready(
-            api_url=api.url,
+        log = self.aws.folder / "log"
+        running.enter_context(_copied(log, options.log))
+        values = Values(
+            parameters={
+                "AltcraftUrl": altcraft_url,
+                "AltcraftWire": options.altcraft_wire,
+                "LoyaltyIds": "5,6",
+                **options.parameters,
+            },
+            api_key=options.api_key,
+            secrets={"AltcraftSecret": options.altcraft_token, "SourcesSecret": options.sources},
+            environment=options.environment,
+            log=log,
+        )
+        deployed = deploy(self.aws, options.template, values)
+        resources = deployed.resources
+        ready = Ready(
+            api_url=f"http://{reachable(options.host)}:{listening.getsockname()[1]}",
             aws_endpoint_url=self.aws.endpoint_url,
+            aws_region=REGION,
             altcraft_url=altcraft_url,
             api_key=options.api_key,
-            export_bucket=resources.name("ExportBucket"),
-            activation_queue_url=resources.name("ActivationQueue"),
-            dead_letter_queue_url=resources.name("DeadLetterQueue"),
-            lambda_endpoint_url=lambda_api.url,
-            sources_secret_id=resources.name("SourcesSecret"),
-            functions={name: pool.function.name for name, pool in self.functions.pools.items()},
-            schedules=sorted(control.schedules),
+            export_bucket=resources["ExportBucket"],
+            activation_queue_url=resources["ActivationQueue"],
+            dead_letter_queue_url=resources["DeadLetterQueue"],
+            redemptions_table=resources["RedemptionsTable"],
+            event_bus_name=options.parameters.get("EventBusName", ""),
+            lambda_endpoint_url=self.aws.endpoint_url,
+            altcraft_secret_id=resources["AltcraftSecret"],
+            sources_secret_id=resources["SourcesSecret"],
+            functions=deployed.functions,
+            schedules=deployed.schedules,
         )
-        return control.ready
+        running.enter_context(Front(listening, deployed, ready))
+        return ready
 
     def _start_emulator(self, running: contextlib.ExitStack) -> str:
         settings = Settings(tokens=frozenset({self._options.altcraft_token}))
         self.emulator = running.enter_context(Emulator(settings, host=self._options.host))
         return self.emulator.url
 
-    def _poller(self, source: QueueSource) -> Poller:
-        # One sandbox is left to the API, whatever the queue holds.
-        most = max(1, self._options.sandboxes - 1)
-        concurrency = min(source.maximum_concurrency or most, most)
-        return Poller(source, self.aws, self.functions.pools[source.function], concurrency)
+
+@contextlib.contextmanager
+def _copied(pipe: Path, log: int) -> Iterator[None]:
+    """Make a named pipe, and copy what is written into it to the file descriptor `log`."""
+    os.mkfifo(pipe)
+    held = os.open(
+        pipe, os.O_RDWR
+    )  # for writing too: so it outlasts each function that writes, and can be ended from here
+
+    def copy() -> None:
+        while not (printed := os.read(held, 65_536)).endswith(_END):
+            os.write(log, printed)
+
+    copying = threading.Thread(target=copy, name="log", daemon=True)
+    copying.start()
+    try:
+        yield
+    finally:
+        os.write(held, _END)
+        copying.join()
+        os.close(held)

@@ -169,11 +169,11 @@ def test_a_refused_token_is_503_and_is_not_told(api: Api, stack: Stack, altcraft
     assert members["altcraft"]["error"] == error
     assert "local-altcraft-token" not in response.text
     secrets = stack.aws.client("secretsmanager")
-    secrets.put_secret_value(SecretId="local-AltcraftSecret", SecretString=json.dumps({"token": rotated}))
+    secrets.put_secret_value(SecretId=stack.ready.altcraft_secret_id, SecretString=json.dumps({"token": rotated}))
     try:
         assert api.post(PATH, {"code": code, "loyalty_id": 5, "order_id": "1001"}).status_code == 200
     finally:
-        secrets.put_secret_value(SecretId="local-AltcraftSecret", SecretString="local-altcraft-token")
+        secrets.put_secret_value(SecretId=stack.ready.altcraft_secret_id, SecretString="local-altcraft-token")
 
 
 @pytest.mark.parametrize(

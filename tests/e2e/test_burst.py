@@ -17,6 +17,7 @@ from local.signing import sign
 from local.stack import Options, Stack
 from local.waiting import wait_until
 from tests.e2e.conftest import EVENTS
+from tests.e2e.processes import sandboxes
 
 ORDERS = 1_000
 SOURCES = (EVENTS / "sources.json").read_text()
@@ -70,12 +71,12 @@ def test_every_code_of_a_burst_is_activated_exactly_once(stack: Stack) -> None:
     altcraft.programs.add(5, *(f"SALE-{number}" for number in range(ORDERS)), attached=True)
     altcraft.faults.set([Page(status=503, calls=None, fraction=0.3), Drop(calls=None, fraction=0.3, applied=True)])
 
-    # When every order is delivered twice, and a worker is killed while there is work left
+    # When every order is delivered twice, and every sandbox is killed while there is work left
     with ThreadPoolExecutor(4) as shops, requests.Session() as shop:
         for _ in shops.map(lambda number: deliver(stack, shop, number), [*range(ORDERS), *range(ORDERS)]):
             pass
-    workers = stack.functions.pools["ActivateFunction"]
-    os.kill(next(iter(wait_until(workers.busy))), signal.SIGKILL)
+    for sandbox in sandboxes(stack):
+        os.kill(sandbox, signal.SIGKILL)
     assert sum(altcraft.programs.activations.values()) < ORDERS
     altcraft.faults.set([])
 

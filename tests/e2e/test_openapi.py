@@ -172,7 +172,7 @@ def described() -> Iterator[tuple[str, int, str]]:
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack]]:
     """A stack that is well, and three that lack a token; a table and a bucket; the address of Altcraft."""
     log = os.open(tmp_path_factory.mktemp("openapi") / "functions.log", os.O_CREAT | os.O_WRONLY)
-    well = Options(sources=json.dumps(SOURCES), log=log, sandboxes=2)
+    well = Options(sources=json.dumps(SOURCES), log=log)
     options = {
         "well": well,
         "poor": well,
@@ -182,7 +182,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack
     with ExitStack() as running:
         started = {name: running.enter_context(Stack(one)) for name, one in options.items()}
         poor = started["poor"]
-        poor.aws.client("dynamodb").delete_table(TableName="local-RedemptionsTable")
+        poor.aws.client("dynamodb").delete_table(TableName=poor.ready.redemptions_table)
         poor.aws.client("s3").delete_bucket(Bucket=poor.ready.export_bucket)
         yield started
     os.close(log)

@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import pytest
@@ -65,26 +65,32 @@ def start(runtime: Runtime, build: Build, stack: Stack, emulator: Emulator, log:
     own = {"ALTCRAFT_URL": emulator.url, "REDEMPTIONS_TABLE": _table_like(stack, "ActivateFunction")}
 
     def make(function: str, handler: str = "", timeout_seconds: int = 60, **probe: str) -> Sandbox:
-        declared = stack.functions.pools[function].function
+        declared = configuration(stack, function)
+        variables = declared["Environment"]["Variables"]
         environment = {
             **stack.aws.environment,
             "AWS_ENDPOINT_URL_LAMBDA": stack.ready.lambda_endpoint_url,
-            **declared.environment,
-            **{name: value for name, value in own.items() if name in declared.environment},
+            **variables,
+            **{name: value for name, value in own.items() if name in variables},
             **probe,
-            "AWS_LAMBDA_FUNCTION_NAME": declared.name,
+            "AWS_LAMBDA_FUNCTION_NAME": declared["FunctionName"],
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_seconds),
         }
         more = (INSIDE,) if probe else ()
-        return Sandbox(runtime, build, function, handler or declared.handler, environment, log, more)
+        return Sandbox(runtime, build, function, handler or declared["Handler"], environment, log, more)
 
     return make
+
+
+def configuration(stack: Stack, function: str) -> Any:
+    """What the stack's Lambda knows of a function, by its logical id."""
+    return stack.aws.client("lambda").get_function_configuration(FunctionName=stack.ready.functions[function])
 
 
 def _table_like(stack: Stack, function: str) -> str:
     """A new table of the same shape as the one this function was given."""
     dynamodb = stack.aws.client("dynamodb")
-    given = stack.functions.pools[function].function.environment["REDEMPTIONS_TABLE"]
+    given = configuration(stack, function)["Environment"]["Variables"]["REDEMPTIONS_TABLE"]
     shape = dynamodb.describe_table(TableName=given)["Table"]
     name = f"redemptions-{uuid.uuid4()}"
     dynamodb.create_table(

@@ -1,0 +1,115 @@
+"""What runs a function on the laptop: imports its handler, then takes one event after the other from Lambda's runtime API.
+
+Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes". The handler is called as Lambda's own
+Python runtime calls it.
+"""
+
+import http.client
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, NoReturn
+
+PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
+"""Lambda's quota for an answer, in bytes."""
+
+LOOK_FOR_PARENT_SECONDS: Final = 1.0
+
+
+class Context:
+    """What a handler gets beside the event."""
+
+    identity = None
+    client_context = None
+
+    def __init__(self, headers: http.client.HTTPMessage) -> None:
+        self.aws_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+        self.invoked_function_arn = headers["Lambda-Runtime-Invoked-Function-Arn"]
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME", f"/aws/lambda/{self.function_name}")
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self._deadline_ms = int(headers["Lambda-Runtime-Deadline-Ms"])
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds left before Lambda ends this process."""
+        return max(0, self._deadline_ms - time.time_ns() // 1_000_000)
+
+
+def call(method: str, path: str, body: bytes | None = None) -> tuple[http.client.HTTPMessage, bytes]:
+    """Ask the runtime API, on a connection of its own: on a kept one each answer waits for a delayed acknowledgement."""
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    try:
+        connection.request(method, f"/2018-06-01/runtime/{path}", body)
+        reply = connection.getresponse()
+        answer = reply.read()
+    except (OSError, http.client.HTTPException):
+        sys.exit()  # the engine has gone, and nobody waits for this process any more
+    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+        sys.exit()
+    return reply.headers, answer
+
+
+def run(handler: Callable[[Any, Context], Any], context: Context, event: Any) -> tuple[str, bytes]:
+    """Call the handler; return what is to be reported, `response` or `error`, and its JSON."""
+    try:
+        answer = json.dumps(handler(event, context)).encode()
+    except Exception as error:  # whatever a handler raises is the function's answer
+        return "error", described(error, type(error).__name__)
+    if len(answer) > PAYLOAD_LIMIT:
+        text = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+        return "error", json.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": text}).encode()
+    return "response", answer
+
+
+def described(error: BaseException, kind: str) -> bytes:
+    """Print an error, and return it as Lambda tells of it."""
+    print(f"[ERROR] {kind}: {error}", *traceback.format_exception(error), sep="\n", flush=True)
+    stack = traceback.format_tb(error.__traceback__)
+    return json.dumps({"errorMessage": str(error), "errorType": kind, "stackTrace": stack}).encode()
+
+
+def at_the_domain(event: Any) -> Any:
+    """An event of the API, as of a custom domain, whose paths have no stage: `make local` serves the API as one."""
+    if isinstance(event, dict) and "path" in event.get("requestContext", {}):
+        event["requestContext"]["path"] = event["path"]
+    return event
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after its parent, however that ended."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_FOR_PARENT_SECONDS)
+    os._exit(1)
+
+
+def main() -> NoReturn:
+    """Serve the handler that `_HANDLER` names."""
+    threading.Thread(target=end_with, args=[os.getppid()], daemon=True).start()
+    module, _, name = os.environ["_HANDLER"].rpartition(".")
+    try:
+        handler = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever an import raises is reported as Lambda reports it
+        call("POST", "init/error", described(error, "Runtime.ImportModuleError"))
+        sys.exit(1)
+    while True:
+        # A process that waits ends in order, with its exit handlers; one in the middle of a run as Lambda ends it: at once.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        headers, event = call("GET", "invocation/next")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        context = Context(headers)
+        kind, answer = run(handler, context, at_the_domain(json.loads(event)))
+        sys.stdout.flush()
+        call("POST", f"invocation/{context.aws_request_id}/{kind}", answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""template.yaml, deployed by CloudFormation to the laptop's AWS: what has to be another there, and what came of it.
+
+The engine carries out SAM's transform and CloudFormation itself; `PATCHES` is all that is changed beforehand.
+"""
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from local.engine import REGION, Aws
+from local.template import read
+from local.waiting import wait_until
+
+STACK: Final = "local"
+CREATE_SECONDS: Final = 120
+
+_ARTIFACTS: Final = "local-artifacts"
+_CODE: Final = "code.zip"
+_TEMPLATE: Final = "template.json"
+_SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
+
+Properties = dict[str, Any]
+
+
+class DeployError(Exception):
+    """The stack was not created; the message is CloudFormation's reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """What a deployment on a laptop is given: the template's `parameters`, the API key, `secrets` by logical id.
+
+    `environment` is added to what the functions see. What they print goes to the file `log` too.
+    """
+
+    parameters: Mapping[str, str]
+    api_key: str
+    secrets: Mapping[str, str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _left_out(_: Properties, __: Values) -> None:
+    """Leave the resource out."""
+
+
+def _function(properties: Properties, values: Values) -> Properties:
+    variables = {**properties.get("Environment", {}).get("Variables", {}), **values.environment}
+    return {
+        **{name: value for name, value in properties.items() if name != "DeploymentPreference"},
+        "Runtime": "provided.al2023",
+        "CodeUri": f"s3://{_ARTIFACTS}/{_CODE}",
+        "Environment": {"Variables": variables},
+    }
+
+
+def _layer(properties: Properties, _: Values) -> Properties:
+    return {**properties, "ContentUri": f"s3://{_ARTIFACTS}/{_CODE}"}
+
+
+def _alarm(properties: Properties, _: Values) -> Properties | None:
+    return None if "Metrics" in properties else properties
+
+
+def _api_key(properties: Properties, values: Values) -> Properties:
+    return {**properties, "Value": values.api_key}
+
+
+def _schedule(properties: Properties, _: Values) -> Properties:
+    return {**properties, "State": "DISABLED"}
+
+
+PATCHES: Final[Mapping[str, Callable[[Properties, Values], Properties | None]]] = {
+    # The engine's Python is its own interpreter, and takes what a handler prints for its answer; so a function has a runtime of
+    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. There is no CodeDeploy.
+    "AWS::Serverless::Function": _function,
+    "AWS::Serverless::LayerVersion": _layer,
+    # Not known to the engine.
+    "AWS::Athena::NamedQuery": _left_out,
+    "AWS::Logs::QueryDefinition": _left_out,
+    "AWS::WAFv2::WebACLAssociation": _left_out,
+    # Alarms over metric math are refused.
+    "AWS::CloudWatch::Alarm": _alarm,
+    # Without a value the engine makes one up, and `make local` is to print the same each time.
+    "AWS::ApiGateway::ApiKey": _api_key,
+    # The engine puts no time in the place of the scheduled one, and ignores time zones: `Deployment.fire` does it, when asked.
+    "AWS::Scheduler::Schedule": _schedule,
+}
+"""What of the template is another on a laptop, by type, and why."""
+
+
+def patched(document: Mapping[str, Any], values: Values) -> dict[str, Any]:
+    """The template as the laptop's AWS can have it."""
+    parameters = {name: dict(declared) for name, declared in document["Parameters"].items()}
+    # The emulated Altcraft speaks plain HTTP.
+    parameters["AltcraftUrl"].pop("AllowedPattern", None)
+    # The engine resolves a number to text, and then counts with it: numbers are written where they are referred to.
+    numbers = {
+        name: int(values.parameters.get(name, declared["Default"]))
+        for name, declared in parameters.items()
+        if declared["Type"] == "Number"
+    }
+    resources = {}
+    for logical_id, resource in document["Resources"].items():
+        patch = PATCHES.get(resource["Type"])
+        properties = resource.get("Properties", {})
+        if patch is None or (properties := patch(properties, values)) is not None:
+            resources[logical_id] = {**resource, "Properties": _with_numbers(properties, numbers)}
+    return {**document, "Parameters": parameters, "Resources": resources}
+
+
+def _with_numbers(node: Any, numbers: Mapping[str, int]) -> Any:
+    match node:
+        case {"Ref": str(name)} if name in numbers:
+            return numbers[name]
+        case dict():
+            # A variable of a function is text, whatever it holds.
+            return {key: value if key == "Variables" else _with_numbers(value, numbers) for key, value in node.items()}
+        case list():
+            return [_with_numbers(value, numbers) for value in node]
+        case _:
+            return node
+
+
+def deploy(aws: Aws, template: Path, values: Values) -> "Deployment":
+    """Create the stack and fill its secrets. Raises DeployError, or TemplateError where the template cannot be read."""
+    document = read(template)
+    s3, cloudformation, secrets = (aws.client(service) for service in ("s3", "cloudformation", "secretsmanager"))
+    s3.create_bucket(Bucket=_ARTIFACTS, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=_ARTIFACTS, Key=_CODE, Body=_code(aws, values.log))
+    s3.put_object(Bucket=_ARTIFACTS, Key=_TEMPLATE, Body=json.dumps(patched(document, values)).encode())
+    try:
+        cloudformation.create_stack(
+            StackName=STACK,
+            TemplateURL=f"{aws.endpoint_url}/{_ARTIFACTS}/{_TEMPLATE}",
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except ClientError as error:
+        raise DeployError(f"{template.name} is refused: {error}") from error
+    wait_until(lambda: _ended(cloudformation), CREATE_SECONDS)
+    deployment = Deployment(aws, document)
+    deployment.put_gateway_responses()
+    for logical_id, value in values.secrets.items():
+        if logical_id in deployment.resources:
+            secrets.put_secret_value(SecretId=deployment.resources[logical_id], SecretString=value)
+    return deployment
+
+
+def _ended(cloudformation: Any) -> bool:
+    status = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+    if status.endswith("FAILED") or "ROLLBACK" in status:
+        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        reasons = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+            for event in events
+            if event["ResourceStatus"] == "CREATE_FAILED"
+        ]
+        raise DeployError("\n".join(["CloudFormation did not create the stack", *reversed(reasons)]))
+    return bool(status == "CREATE_COMPLETE")
+
+
+def _code(aws: Aws, log: Path) -> bytes:
+    """The archive of every function: the program that Lambda starts, which imports the packages from where they are here."""
+    removed = " ".join(f"-u {name}" for name in aws.settings)
+    lambdas = (
+        "AWS_EXECUTION_ENV=AWS_Lambda_python3.13 AWS_LAMBDA_INITIALIZATION_TYPE=on-demand LANG=en_US.UTF-8 TZ=:UTC"
+    )
+    # What is printed is the engine's, for CloudWatch Logs, and the log's.
+    script = (
+        f"#!/bin/bash\nexec env {removed} {lambdas} {sys.executable} -m local.bootstrap > >(exec tee -a {log}) 2>&1\n"
+    )
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as code:
+        code.writestr("bootstrap", script)
+    return archive.getvalue()
+
+
+class Deployment:
+    """The stack as it is deployed. `resources` are physical ids by logical id; `document` is the template as it is written."""
+
+    def __init__(self, aws: Aws, document: Mapping[str, Any]) -> None:
+        self._aws = aws
+        self.document = document
+        self._lambda = aws.client("lambda", read_timeout=900, retries={"max_attempts": 0})
+        found = aws.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        self.resources: dict[str, str] = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
+        self._types = {one["LogicalResourceId"]: one["ResourceType"] for one in found}
+        (self._api,), (self._stage,) = (self.of(f"AWS::ApiGateway::{kind}").values() for kind in ("RestApi", "Stage"))
+
+    @property
+    def api_url(self) -> str:
+        """The stage of the API, at the engine."""
+        return f"{self._aws.endpoint_url}/_aws/execute-api/{self._api}/{self._stage}"
+
+    def put_gateway_responses(self) -> None:
+        """Give the API what it is to answer in its own name, and deploy it anew: the engine's import of an API drops that."""
+        gateway = self._aws.client("apigateway")
+        for case, written in self.gateway_responses.items():
+            headers = written.get("ResponseParameters", {}).get("Headers", {})
+            gateway.put_gateway_response(
+                restApiId=self._api,
+                responseType=case,
+                statusCode=str(written["StatusCode"]),
+                responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+                responseTemplates=written["ResponseTemplates"],
+            )
+        gateway.create_deployment(restApiId=self._api, stageName=self._stage)
+
+    @property
+    def gateway_responses(self) -> dict[str, Any]:
+        """What the API is to answer in its own name, by API Gateway's name of the case."""
+        apis = (
+            one["Properties"] for one in self.document["Resources"].values() if one["Type"] == "AWS::Serverless::Api"
+        )
+        return {case: written for api in apis for case, written in api.get("GatewayResponses", {}).items()}
+
+    def of(self, kind: str) -> dict[str, str]:
+        """The physical ids of the resources of one type, by logical id."""
+        return {name: self.resources[name] for name, one in sorted(self._types.items()) if one == kind}
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """The functions' names by logical id."""
+        return self.of("AWS::Lambda::Function")
+
+    @cached_property
+    def environment(self) -> dict[str, dict[str, str]]:
+        """The variables of each function by its logical id, as CloudFormation resolved them."""
+        configurations = {
+            logical_id: self._lambda.get_function_configuration(FunctionName=name)
+            for logical_id, name in self.functions.items()
+        }
+        return {logical_id: one["Environment"]["Variables"] for logical_id, one in configurations.items()}
+
+    @property
+    def schedules(self) -> list[str]:
+        """The schedules, by logical id."""
+        return list(self.of("AWS::Scheduler::Schedule"))
+
+    def fire(self, schedule: str) -> str:
+        """Send a schedule's event to its function as if now were its time, and return the invocation's request id."""
+        name = self.resources[schedule].rpartition("/")[2]
+        target = self._aws.client("scheduler").get_schedule(Name=name)["Target"]
+        event = target["Input"].replace(_SCHEDULED_TIME, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        invoked = self._lambda.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=event.encode())
+        request_id: str = invoked["ResponseMetadata"]["RequestId"]
+        return request_id

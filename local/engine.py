@@ -1,0 +1,140 @@
+"""The laptop's AWS: a ministack of its own on a free port, with a make-believe account, which ends with whoever started it.
+
+ministack pins one botocore, so it runs in an environment of its own, `.venv-engine`; `local.engine_process` is what runs there.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import boto3
+import urllib3
+from botocore.config import Config
+
+ACCOUNT: Final = "123456789012"
+REGION: Final = "eu-central-1"
+CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
+"""Any others are as good: each caller is of the account above. Only what is presigned is checked against these."""
+
+START_SECONDS: Final = 60
+STOP_SECONDS: Final = 5
+STANDARD_ERROR: Final = 2
+
+_ROOT: Final = Path(__file__).parents[1]
+_PYTHON: Final = _ROOT / ".venv-engine" / "bin" / "python"
+
+
+class EngineError(Exception):
+    """The AWS does not start; the message says why, or where that is said."""
+
+
+class Aws:
+    """S3, SQS, DynamoDB, Lambda and the rest on a port of this machine, from `start` to `stop` or as a context manager.
+
+    What it prints goes to the file descriptor `log`. In `folder` it and its functions may write; `stop` removes it.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", log: int = STANDARD_ERROR) -> None:
+        self.host = host
+        self.log = log
+        self.endpoint_url = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which any AWS SDK finds this AWS, and never the engineer's own profile or an instance's role."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **CREDENTIALS,
+        }
+
+    @property
+    def pid(self) -> int:
+        """The engine's process; those of the functions are in its group."""
+        return self._process.pid
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables that are the engine's own, and none of its functions' business."""
+        port = self.endpoint_url.rpartition(":")[2]
+        return {
+            "GATEWAY_PORT": port,
+            "MINISTACK_HOST": reachable(self.host),
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "S3_DATA_DIR": f"{self.folder}/s3",
+            "STATE_DIR": f"{self.folder}/state",
+            "LOG_LEVEL": "ERROR",
+            # Servers of other protocols, and a Docker in which it would look for containers to remove.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "DOCKER_HOST": f"unix://{self.folder}/no-docker",
+        }
+
+    def client(self, service: str, **config: Any) -> Any:
+        """Make a boto3 client of this AWS; `config` goes into botocore's Config. Typed by whoever asks."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
+            config=Config(**config),
+        )
+
+    def start(self) -> Self:
+        """Start the engine and wait until it serves. Raises EngineError where it does not."""
+        if not _PYTHON.exists():
+            raise EngineError(f"there is no engine in {_PYTHON.parents[1]}: `make install` makes it")
+        # The socket is ours from the start and handed over, so that nobody else can take the port in between.
+        with socket.create_server((self.host, 0), backlog=512) as listening:
+            self.endpoint_url = f"http://{reachable(self.host)}:{listening.getsockname()[1]}"
+            self.folder = Path(tempfile.mkdtemp(prefix="altcraft-aws-"))
+            self._process = subprocess.Popen(
+                # -P: this folder's modules are no part of that environment.
+                [_PYTHON, "-P", Path(__file__).with_name("engine_process.py"), str(listening.fileno())],
+                env={"PATH": os.environ["PATH"], "TMPDIR": str(self.folder), **self.environment, **self.settings},
+                stdin=subprocess.PIPE,
+                stdout=self.log,
+                stderr=self.log,
+                pass_fds=[listening.fileno()],
+                start_new_session=True,  # Ctrl-C is for the stack, which then ends this process
+            )
+        try:
+            urllib3.request("GET", f"{self.endpoint_url}/_ministack/ready", timeout=START_SECONDS, retries=False)
+        except urllib3.exceptions.HTTPError as error:
+            self.stop()
+            raise EngineError(f"the AWS (ministack) did not start, for what it says above: {error}") from error
+        return self
+
+    def stop(self) -> None:
+        """Let its functions' processes end, then end it; all it held is gone."""
+        with suppress(urllib3.exceptions.HTTPError):
+            urllib3.request("POST", f"{self.endpoint_url}/_ministack/reset", timeout=STOP_SECONDS, retries=False)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def reachable(host: str) -> str:
+    """The address at which this machine reaches what listens on `host`."""
+    everywhere = host == "0.0.0.0"  # noqa: S104 - asked about, not listened on
+    return "127.0.0.1" if everywhere else host

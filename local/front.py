@@ -1,0 +1,171 @@
+"""What callers of the API reach: the engine's API Gateway at a stable address, with what it lacks; and the stack's own routes.
+
+The API is as at a custom domain: no stage in its paths. Limits are AWS's; what the API answers in its own name is the template's.
+Source: API Gateway Developer Guide, "Quotas" and "Gateway responses"; Lambda Developer Guide, "Quotas".
+
+GET  /_local                    where everything is: the object that `make local` prints
+GET  /_local/environment        the variables of each function, by its logical id, as the template declares them
+POST /_local/schedules/{name}   fire a schedule, as if its time had come
+"""
+
+import asyncio
+import socket
+import threading
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Final, Self
+
+from aiohttp import ClientError, ClientSession, TCPConnector, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from local.deploy import Deployment
+
+CONTROL: Final = "/_local"
+
+BODY_LIMIT: Final = 10 * 1024 * 1024
+EVENT_LIMIT: Final = 6 * 1024 * 1024
+INTEGRATION_SECONDS: Final = 29.0
+AT_ONCE: Final = 16
+"""Requests that the engine gets at a time: each that a function works on is a process. The others wait here."""
+
+_HOP_BY_HOP: Final = frozenset(
+    {"connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Where a running stack is reached. `functions` are names by logical id, `schedules` are logical ids."""
+
+    api_url: str
+    aws_endpoint_url: str
+    aws_region: str
+    altcraft_url: str
+    api_key: str
+    export_bucket: str
+    activation_queue_url: str
+    dead_letter_queue_url: str
+    redemptions_table: str
+    event_bus_name: str
+    lambda_endpoint_url: str
+    altcraft_secret_id: str
+    sources_secret_id: str
+    functions: dict[str, str]
+    schedules: list[str]
+
+
+class Front:
+    """Serves on a socket that listens, from `start` to `stop` or as a context manager.
+
+    `ready` is what it tells whoever asks.
+    """
+
+    def __init__(self, listening: socket.socket, deployed: Deployment, ready: Ready) -> None:
+        self._listening = listening
+        self._deployed = deployed
+        self._ready = ready
+        self._serving = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="front", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to serve."""
+        self._thread.start()
+        self._serving.wait()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving, whatever is still being answered."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        application = web.Application(client_max_size=BODY_LIMIT)
+        application.add_routes(
+            [
+                web.get(CONTROL, self._where),
+                web.get(f"{CONTROL}/environment", self._variables),
+                web.post(f"{CONTROL}/schedules/{{name}}", self._schedule),
+                web.route("*", f"{CONTROL}{{path:.*}}", self._no_control),
+                web.route("*", "/{path:.*}", self._answer),
+            ]
+        )
+        runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0)
+        async with ClientSession(connector=TCPConnector(limit=AT_ONCE), auto_decompress=False) as self._engine:
+            await runner.setup()
+            await web.SockSite(runner, self._listening).start()
+            self._serving.set()
+            await self._stopping.wait()
+            await runner.cleanup()
+
+    # --- the API -----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return self._as_written("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        headers = CIMultiDict(
+            (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
+        )
+        headers["X-Forwarded-For"] = request.remote or ""
+        headers["X-Forwarded-Proto"] = request.scheme
+        # Without one the engine would not take the body for bytes; and JSON is what API Gateway takes it for.
+        headers.setdefault("Content-Type", "application/json")
+        # The event has the body in base64, and the headers and the path twice.
+        if len(body) * 4 / 3 + 2 * sum(map(len, (*headers, *headers.values(), request.raw_path))) > EVENT_LIMIT:
+            return self._as_written("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        url = URL(self._deployed.api_url + request.raw_path, encoded=True)
+        asked = self._engine.request(request.method, url, data=body, headers=headers, allow_redirects=False)
+        try:
+            async with asyncio.timeout(INTEGRATION_SECONDS), asked as reply:
+                content = await reply.read()
+        except TimeoutError:
+            return self._as_written("INTEGRATION_TIMEOUT", HTTPStatus.GATEWAY_TIMEOUT)
+        except ClientError:
+            return self._as_written("DEFAULT_5XX", HTTPStatus.BAD_GATEWAY)
+        if reply.status == HTTPStatus.BAD_GATEWAY:  # a function that failed, or answered what is no reply
+            return self._as_written("DEFAULT_5XX", reply.status)
+        kept = ((name, value) for name, value in reply.headers.items() if not _dropped(name))
+        return web.Response(status=reply.status, body=content, headers=CIMultiDict(kept))
+
+    def _as_written(self, case: str, status: int) -> web.Response:
+        """What the API answers in its own name, as the template has it."""
+        written = self._deployed.gateway_responses[case]
+        # A static value is written in single quotes.
+        headers = {name: value.strip("'") for name, value in written["ResponseParameters"]["Headers"].items()}
+        body = written["ResponseTemplates"]["application/json"]
+        return web.Response(status=int(written.get("StatusCode", status)), body=body.encode(), headers=headers)
+
+    # --- the stack's own routes --------------------------------------------------------------------------------------
+
+    async def _where(self, _: web.Request) -> web.Response:
+        return web.json_response(asdict(self._ready))
+
+    async def _variables(self, _: web.Request) -> web.Response:
+        return web.json_response(self._deployed.environment)
+
+    async def _schedule(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in self._ready.schedules:
+            return await self._no_control(request)
+        return web.json_response(
+            {"request_id": await asyncio.to_thread(self._deployed.fire, name)}, status=HTTPStatus.ACCEPTED
+        )
+
+    async def _no_control(self, _: web.Request) -> web.Response:
+        message = f"here are GET {CONTROL} and POST {CONTROL}/schedules/{{name}}"
+        body = {"message": message, "schedules": self._ready.schedules}
+        return web.json_response(body, status=HTTPStatus.NOT_FOUND)
+
+
+def _dropped(header: str) -> bool:
+    """Whether a header of the engine's is none of API Gateway's."""
+    return header.lower() in _HOP_BY_HOP or header.lower().startswith("access-control-")
