@@ -51,9 +51,9 @@ from export_all.orders import Order, new_export_id
 from export_all.pipeline import Pipeline
 from export_all.storage import StorageError, StorageUnavailable, storage_detail
 from local import streams
-from local.aws import CREDENTIALS, REGION
 from local.bar import bar, moving
 from local.emulator.settings import Settings
+from local.engine import CREDENTIALS, REGION
 from local.part_file import whole_file
 from local.running import NotRunning, address, find
 

@@ -19,8 +19,8 @@ import pytest
 import requests
 
 from local import webhook
-from local.aws import CREDENTIALS, REGION
 from local.emulator import Emulator, Settings
+from local.engine import CREDENTIALS, REGION
 from local.running import NotRunning
 from local.stack import Stack
 from local.waiting import wait_until

@@ -9,7 +9,7 @@ from activate.redemption import Redemption, Result
 from altcraft.client import Client, Timeouts
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
+from local.engine import Aws
 from tests.secret import Secret
 
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from local.aws import Aws
+from local.engine import Aws
 from tests.integration.exporters import Bucket
 
 

@@ -14,10 +14,10 @@ from activate.redemption import MAX_TEXT, Outcome, Redemption, Result, TryAgain
 from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
+from local.engine import Aws
 from tests.integration.activators import Till, deadline, make_till
 from tests.secret import TOKEN, Secret
 

@@ -32,9 +32,9 @@ from export_all.manifests import LIFETIME, Lease, Manifests, OtherExport
 from export_all.orders import OUTPUT_FORMATS, Order, OutputFormat
 from export_all.storage import storage_detail
 from export_all.upload import Unconfirmed, part_bytes
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+from local.engine import Aws
 from tests.integration.exporters import ID, ORDER, Bucket, exporter_of, run
 from tests.secret import Secret
 

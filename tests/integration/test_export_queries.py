@@ -17,8 +17,8 @@ import pytest
 from export_all.exporter import Exporter
 from export_all.orders import Order
 from local import analytics
-from local.aws import Aws
 from local.emulator import Emulator
+from local.engine import Aws
 from tests.integration.exporters import Bucket, exporter_of, run
 from tests.unit.synthesis import EVERYTHING, document, synthesise
 

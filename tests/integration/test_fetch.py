@@ -27,8 +27,8 @@ from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, ask, connect, pinned
 from activate.sources import Sources
 from activate.worker import PATIENCE_SECONDS, Worker
-from local.aws import Aws
 from local.emulator.http import HangUp, Request, Response, Server
+from local.engine import Aws
 from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
 from tests.secret import Secret

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.aws import Aws
 from local.emulator.http import Request, Response, Server
+from local.engine import Aws
 from local.redrive import Queues, main, redrive
 
 

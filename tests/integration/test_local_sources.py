@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from activate.presets import PRESETS
-from local.aws import Aws
 from local.emulator.http import Request, Response, Server
+from local.engine import Aws
 from local.sample_events import SOURCES
 from local.sources import PASTE, Target, Unusable, checked, instructions, main
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
-from local.aws import Aws
+from local.engine import Aws
 
 
 class Clock:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
 from local.emulator.settings import Refusal, Settings
+from local.engine import Aws
 from tests.integration.activators import deadline, make_till
 
 DAY_MS = 24 * 3600 * 1000
