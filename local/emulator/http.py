@@ -78,6 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
 
+    def handle_expect_100(self) -> bool:
+        """Let the client send its body."""
+        expected = super().handle_expect_100()
+        self.wfile.flush()
+        return expected
+
     def _send(self, response: Response) -> None:
         if isinstance(response.body, bytes):
             blocks, framing = iter((response.body,)), ("Content-Length", str(len(response.body)))

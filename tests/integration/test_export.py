@@ -13,12 +13,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, get_args
 
 import msgspec
 import pytest
-import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.session import Session
@@ -34,8 +32,10 @@ from export_all.storage import storage_detail
 from export_all.upload import Unconfirmed, part_bytes
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+from local.emulator.http import Request, Response
 from local.engine import Aws
 from tests.integration.exporters import ID, ORDER, Bucket, exporter_of, run
+from tests.proxy import PassOn, proxy
 from tests.secret import Secret
 
 SOON = timedelta(seconds=60)
@@ -748,73 +748,29 @@ def test_an_answer_without_an_etag_is_not_believed(bucket: Bucket, call: str, ba
     assert bucket.half_uploads() == []
 
 
-class ProxyHandler(BaseHTTPRequestHandler):
-    """Passes everything on to S3, but answers one kind of request itself: HTTP 200, and a page of its own."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Proxy"
-
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        mine = re.fullmatch(self.server.mine, f"{self.command} {self.path}")
-        if mine and not self.server.passed_on:
-            return self._answer(200, {}, self.server.page)
-        headers = {name: text for name, text in self.headers.items() if name.lower() not in ("host", "expect")}
-        there = requests.request(self.command, self.server.s3 + self.path, data=body, headers=headers, timeout=30)
-        if mine:
-            return self._answer(200, {}, self.server.page)
-        kept = {
-            name: text for name, text in there.headers.items() if name.lower().startswith(("x-amz", "etag", "last"))
-        }
-        return self._answer(there.status_code, kept, there.content)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - as the server calls them
-
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Proxy(ThreadingHTTPServer):
-    """Stands between an SDK and S3."""
-
-    daemon_threads = True
-
-    def __init__(self, s3: str, mine: str, page: bytes, *, passed_on: bool) -> None:
-        super().__init__(("127.0.0.1", 0), ProxyHandler)
-        self.s3, self.mine, self.page, self.passed_on = s3, mine, page, passed_on
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 PAGES = {"empty": b"", "HTML": b"<!DOCTYPE html><html><body>Welcome</body></html>", "text": b"OK"}
 
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
-@pytest.mark.parametrize("mine", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"])
+@pytest.mark.parametrize(
+    "completion", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"]
+)
 def test_a_proxys_page_is_not_taken_for_a_completion(
-    aws: Aws, bucket: Bucket, mine: str, page: bytes, passed_on: bool
+    aws: Aws, bucket: Bucket, completion: str, page: bytes, passed_on: bool
 ) -> None:
-    rows = ManyRows() if mine.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
-    with Proxy(aws.endpoint_url, mine, page, passed_on=passed_on) as proxy:
-        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    def answer(request: Request, pass_on: PassOn) -> Response:
+        mine = re.fullmatch(completion, f"{request.method} {request.target}")
+        reply = pass_on() if passed_on or not mine else Response(200)
+        return Response(200, page) if mine else reply
+
+    rows = ManyRows() if completion.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
+    with proxy(aws.endpoint_url, answer) as between:
         quick = Config(retries={"mode": "standard", "total_max_attempts": 2})
-        s3 = Session().create_client("s3", endpoint_url=proxy.url, config=quick)
+        s3 = Session().create_client("s3", endpoint_url=between.url, config=quick)
 
         manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: rows))
 
-        proxy.shutdown()
     if passed_on:
         assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
         assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256

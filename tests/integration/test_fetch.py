@@ -1,13 +1,10 @@
 """Calls to the APIs of shops, by the worker: each platform's stand-in over HTTP, a real queue, and TLS with a name to prove."""
 
 import datetime
-import ipaddress
 import json
 import ssl
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -297,27 +294,14 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
-    class Answering(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"host": self.headers["Host"], "path": self.path}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def answer(request: Request) -> Response:
+        return Response(200, json.dumps({"host": request.headers["Host"], "path": request.path}).encode())
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    server = HTTPServer((str(ipaddress.IPv4Address(0x7F000001)), 0), Answering)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port, str(folder / "certificate.pem")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(answer) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield server.port, str(folder / "certificate.pem")
 
 
 class TestTls:

@@ -3,10 +3,12 @@
 import gzip
 import json
 import re
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -285,6 +287,26 @@ def test_gzip_is_sent_to_whom_it_suits(altcraft: Altcraft) -> None:
     plain = altcraft.post("export_all", body, {"Accept-Encoding": "identity"})
     packed = altcraft.post("export_all", body, {"Accept-Encoding": "gzip"}, stream=True)
     assert gzip.decompress(packed.raw.read(decode_content=False)) == plain.content
+
+
+def test_a_client_that_waits_before_it_sends_its_body_is_let_send_it(altcraft: Altcraft) -> None:
+    address = urlsplit(altcraft.emulator.url)
+    body = json.dumps({"token": "wrong"}).encode()
+    head = f"POST /api/v1.1/promocodes/get HTTP/1.1\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: -1", "Content-Length: many"])
+def test_a_body_without_a_length_is_refused_and_the_connection_ends(altcraft: Altcraft, framing: str) -> None:
+    address = urlsplit(altcraft.emulator.url)
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as connection:
+        connection.sendall(f"POST /api/v1.1/promocodes/get HTTP/1.1\r\n{framing}\r\n\r\n0\r\n\r\n".encode())
+        reply = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert reply.startswith(b"HTTP/1.1 411 ")
 
 
 # --- faults --------------------------------------------------------------------------------------------------------------
