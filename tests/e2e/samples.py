@@ -4,7 +4,7 @@ from typing import Any
 
 from altcraft.wire import MEDIA_TYPES, Wire, decode
 from local.emulator import Emulator
-from tests.e2e.conftest import EVENTS
+from local.sample_events import EVENTS
 
 ACTIVATED = {"outcome": "activated"}
 

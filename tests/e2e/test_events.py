@@ -2,32 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import pytest
 
 from local.emulator import Emulator
+from local.sample_events import EVENTS
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.e2e.conftest import EVENTS
+from tests.e2e.api import lambda_client
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-
-
-def lambda_client(stack: Stack) -> "LambdaClient":
-    """A client of the stack's Lambda."""
-    environment = stack.aws.environment
-    client: LambdaClient = boto3.client(
-        "lambda",
-        endpoint_url=stack.ready.lambda_endpoint_url,
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-    return client
 
 
 def invoke(stack: Stack, file: str) -> Any:

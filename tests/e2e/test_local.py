@@ -22,9 +22,9 @@ from local import webhook
 from local.emulator import Emulator, Settings
 from local.engine import CREDENTIALS, REGION
 from local.running import NotRunning
+from local.sample_events import EVENTS
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.e2e.conftest import EVENTS
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

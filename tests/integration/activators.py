@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from activate.activation import Activator
 from activate.ledger import Ledger
 from activate.redemption import Redemption, Result
-from altcraft.client import Client, Timeouts
+from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
 from local.engine import Aws
@@ -31,5 +31,5 @@ class Till:
 
 def make_till(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Till:
     ledger = Ledger(table, aws.client("dynamodb"))
-    client = Client(url, Token(secret or Secret()), wire, Timeouts(connect=1, read=1, total=2))
+    client = Client(url, Token(secret or Secret()), wire)
     return Till(Activator(client, ledger), ledger)

@@ -28,7 +28,7 @@ def client(emulator: Emulator, wire: Wire) -> Client:
     emulator.programs.add(5, "attached", "Ünïcode & <b>", attached=True)
     emulator.programs.add(5, "loose")
     emulator.programs.add(5, "old", attached=True, expire_date=datetime(2024, 4, 1, tzinfo=UTC))
-    return Client(emulator.url, Token(Secret()), wire, Timeouts(connect=1, read=0.3, total=1))
+    return Client(emulator.url, Token(Secret()), wire)
 
 
 def test_activate_marks_the_code_as_used(client: Client) -> None:
@@ -84,7 +84,6 @@ def test_replies_may_be_compressed_and_may_come_with_any_status(emulator: Emulat
         (Page(status=200, body="x" * (2 << 20)), IncoherentReply),
         (Drop(), Unreachable),
         (Cut(after=10), Unreachable),
-        (Delay(seconds=5), Unreachable),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -97,6 +96,16 @@ def test_what_is_no_answer_may_be_tried_again(
     assert failed.value.retryable
     assert TOKEN not in str(failed.value)
     assert client.get("attached", 5).is_attached  # and the client is as good as new
+
+
+def test_a_reply_that_is_late_is_not_waited_for(emulator: Emulator, wire: Wire) -> None:
+    emulator.programs.add(5, "attached", attached=True)
+    emulator.faults.set([Delay(seconds=60)])
+    client = Client(emulator.url, Token(Secret()), wire, Timeouts(read=1))
+    with pytest.raises(Unreachable) as failed:
+        client.activate("attached", 5)
+    assert failed.value.retryable
+    assert client.get("attached", 5).is_activated  # and the client is as good as new
 
 
 def test_activate_is_sent_once_even_when_its_reply_is_lost(emulator: Emulator, client: Client) -> None:
