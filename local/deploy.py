@@ -49,39 +49,41 @@ class Values:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def _left_out(_: Properties, __: Values) -> None:
+def _left_out(*_: object) -> None:
     """Leave the resource out."""
 
 
-def _function(properties: Properties, values: Values) -> Properties:
+def _function(logical_id: str, properties: Properties, values: Values) -> Properties:
     variables = {**properties.get("Environment", {}).get("Variables", {}), **values.environment}
     return {
         **{name: value for name, value in properties.items() if name != "DeploymentPreference"},
+        "FunctionName": logical_id,
         "Runtime": "provided.al2023",
         "CodeUri": f"s3://{_ARTIFACTS}/{_CODE}",
         "Environment": {"Variables": variables},
     }
 
 
-def _layer(properties: Properties, _: Values) -> Properties:
+def _layer(_: str, properties: Properties, __: Values) -> Properties:
     return {**properties, "ContentUri": f"s3://{_ARTIFACTS}/{_CODE}"}
 
 
-def _alarm(properties: Properties, _: Values) -> Properties | None:
+def _alarm(_: str, properties: Properties, __: Values) -> Properties | None:
     return None if "Metrics" in properties else properties
 
 
-def _api_key(properties: Properties, values: Values) -> Properties:
+def _api_key(_: str, properties: Properties, values: Values) -> Properties:
     return {**properties, "Value": values.api_key}
 
 
-def _schedule(properties: Properties, _: Values) -> Properties:
+def _schedule(_: str, properties: Properties, __: Values) -> Properties:
     return {**properties, "State": "DISABLED"}
 
 
-PATCHES: Final[Mapping[str, Callable[[Properties, Values], Properties | None]]] = {
+PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | None]]] = {
     # The engine's Python is its own interpreter, and takes what a handler prints for its answer; so a function has a runtime of
-    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. There is no CodeDeploy.
+    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. Its name is the one that `sam local`
+    # gives it, and that can be typed. There is no CodeDeploy.
     "AWS::Serverless::Function": _function,
     "AWS::Serverless::LayerVersion": _layer,
     # Not known to the engine.
@@ -113,7 +115,7 @@ def patched(document: Mapping[str, Any], values: Values) -> dict[str, Any]:
     for logical_id, resource in document["Resources"].items():
         patch = PATCHES.get(resource["Type"])
         properties = resource.get("Properties", {})
-        if patch is None or (properties := patch(properties, values)) is not None:
+        if patch is None or (properties := patch(logical_id, properties, values)) is not None:
             resources[logical_id] = {**resource, "Properties": _with_numbers(properties, numbers)}
     return {**document, "Parameters": parameters, "Resources": resources}
 

@@ -23,7 +23,7 @@ CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "lo
 """Any others are as good: each caller is of the account above. Only what is presigned is checked against these."""
 
 START_SECONDS: Final = 60
-STOP_SECONDS: Final = 5
+STOP_SECONDS: Final = 10
 STANDARD_ERROR: Final = 2
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -113,8 +113,10 @@ class Aws:
             )
         try:
             urllib3.request("GET", f"{self.endpoint_url}/_ministack/ready", timeout=START_SECONDS, retries=False)
-        except urllib3.exceptions.HTTPError as error:
-            self.stop()
+        except BaseException as error:  # an interrupt too: nothing is to outlast it
+            self._kill()
+            if not isinstance(error, urllib3.exceptions.HTTPError):
+                raise
             raise EngineError(f"the AWS (ministack) did not start, for what it says above: {error}") from error
         return self
 
@@ -122,6 +124,9 @@ class Aws:
         """Let its functions' processes end, then end it; all it held is gone."""
         with suppress(urllib3.exceptions.HTTPError):
             urllib3.request("POST", f"{self.endpoint_url}/_ministack/reset", timeout=STOP_SECONDS, retries=False)
+        self._kill()
+
+    def _kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()

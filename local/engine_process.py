@@ -11,10 +11,6 @@ import signal
 import sys
 import threading
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-from ministack.app import app
-
 
 def end_with_parent() -> None:
     """Wait for the parent's end, then remove what was written and end this process and its functions'."""
@@ -26,6 +22,11 @@ def end_with_parent() -> None:
 def main() -> None:
     """Serve on the file descriptor named by the one argument."""
     threading.Thread(target=end_with_parent, daemon=True).start()
+    # It takes a while to import these, and the parent may end meanwhile.
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
     config = Config()
     config.bind = [f"fd://{sys.argv[1]}"]
     config.keep_alive_timeout = 75  # longer than the SDKs keep theirs

@@ -1,6 +1,6 @@
 """What callers of the API reach: the engine's API Gateway at a stable address, with what it lacks; and the stack's own routes.
 
-The API is as at a custom domain: no stage in its paths. Limits are AWS's; what the API answers in its own name is the template's.
+The API is as at a custom domain: no stage in its paths. The limits are AWS's; what the API answers by itself is the template's.
 Source: API Gateway Developer Guide, "Quotas" and "Gateway responses"; Lambda Developer Guide, "Quotas".
 
 GET  /_local                    where everything is: the object that `make local` prints
@@ -9,6 +9,8 @@ POST /_local/schedules/{name}   fire a schedule, as if its time had come
 """
 
 import asyncio
+import io
+import re
 import socket
 import threading
 from dataclasses import asdict, dataclass
@@ -28,6 +30,8 @@ EVENT_LIMIT: Final = 6 * 1024 * 1024
 INTEGRATION_SECONDS: Final = 29.0
 AT_ONCE: Final = 16
 """Requests that the engine gets at a time: each that a function works on is a process. The others wait here."""
+
+_ENCODED_SLASH: Final = re.compile("%(?=2f)", re.IGNORECASE)
 
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"}
@@ -117,13 +121,16 @@ class Front:
         )
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Proto"] = request.scheme
-        # Without one the engine would not take the body for bytes; and JSON is what API Gateway takes it for.
+        # Without these the engine would take neither body for bytes. JSON is what API Gateway takes one without a type for.
         headers.setdefault("Content-Type", "application/json")
+        headers.setdefault("Accept", "*/*")
         # The event has the body in base64, and the headers and the path twice.
         if len(body) * 4 / 3 + 2 * sum(map(len, (*headers, *headers.values(), request.raw_path))) > EVENT_LIMIT:
             return self._as_written("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        url = URL(self._deployed.api_url + request.raw_path, encoded=True)
-        asked = self._engine.request(request.method, url, data=body, headers=headers, allow_redirects=False)
+        path, _, query = request.raw_path.partition("?")
+        # The engine would take an encoded slash for a slash, and for another route.
+        url = URL(f"{self._deployed.api_url}{_ENCODED_SLASH.sub('%25', path)}?{query}", encoded=True)
+        asked = self._engine.request(request.method, url, data=io.BytesIO(body), headers=headers, allow_redirects=False)
         try:
             async with asyncio.timeout(INTEGRATION_SECONDS), asked as reply:
                 content = await reply.read()

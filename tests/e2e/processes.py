@@ -29,7 +29,7 @@ def descendants(pid: int) -> list[int]:
 def command_line(pid: int) -> list[str]:
     """What a process runs; nothing of one that has ended, waited for or not."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return [part for part in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if part]
     except (FileNotFoundError, ProcessLookupError):
         return []
 

@@ -112,6 +112,8 @@ def test_a_failed_export_says_why(api: Api, altcraft: Emulator) -> None:
     assert manifest["status"] == "failed"
     assert manifest["error"]["altcraft"] == {"error": 402, "error_text": "Tariff limit reached"}
     assert "download_url" not in manifest
+    # And Lambda has run it again, as often as the template says
+    wait_until(lambda: altcraft.journal.calls["export_all"] == 3)
 
 
 @pytest.mark.parametrize(

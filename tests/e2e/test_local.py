@@ -1,6 +1,5 @@
 """`make local` as a process: what it prints, how it stops, what it refuses; and the tools beside it."""
 
-import contextlib
 import json
 import os
 import re
@@ -20,11 +19,11 @@ import requests
 
 from local import webhook
 from local.emulator import Emulator, Settings
-from local.engine import CREDENTIALS, REGION
 from local.running import NotRunning
 from local.sample_events import EVENTS
 from local.stack import Stack
 from local.waiting import wait_until
+from tests.e2e.processes import alive, command_line, descendants, environment, needs_proc
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -32,11 +31,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 CONTRACT = {
     "api_url",
     "aws_endpoint_url",
+    "aws_region",
     "altcraft_url",
     "api_key",
     "export_bucket",
     "activation_queue_url",
     "dead_letter_queue_url",
+    "redemptions_table",
+    "event_bus_name",
 }
 
 
@@ -72,22 +74,10 @@ def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return where
 
 
-def children(pid: int) -> list[int]:
-    """The processes under this one, by Linux's own account."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended as we looked
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs; one that has ended but was not yet waited for has no command line."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+def folder(process: "subprocess.Popen[str]") -> tuple[list[int], Path]:
+    """The processes under a stack that serves, and the folder in which they may write."""
+    engine, *others = descendants(process.pid)
+    return [engine, *others], Path(environment(engine)["TMPDIR"])
 
 
 def activate(where: dict[str, Any], code: str) -> requests.Response:
@@ -97,61 +87,97 @@ def activate(where: dict[str, Any], code: str) -> requests.Response:
     )
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in Linux's /proc")
+def ended(pids: list[int], written: Path) -> bool:
+    """Whether nothing is left of a stack."""
+    return not any(map(alive, pids)) and not written.exists()
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_where_it_is_in_one_line_serves_and_stops_when_told(start: Start, number: signal.Signals) -> None:
     process = start()
     where = ready(process)
     assert where.keys() >= CONTRACT
     assert activate(where, "Code-1").json()["outcome"] == "activated"
-    pids = children(process.pid)
-    assert len(pids) >= 2  # moto and one sandbox
+    pids, written = folder(process)
+    assert any("local.bootstrap" in command_line(pid) for pid in pids)
+    assert written.is_dir()
     process.send_signal(number)
     rest, _ = process.communicate(timeout=30)
     assert (process.returncode, rest) == (0, "")
-    assert not any(map(alive, pids))
+    assert ended(pids, written)
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_when_told_before_it_serves(start: Start, number: signal.Signals) -> None:
+    process = start()
+    # The engine has begun, or what it is deployed by: from its process on, for as long as it takes to serve.
+    wait_until(lambda: [pid for pid in descendants(process.pid) if "TMPDIR" in environment(pid)])
+    pids, written = folder(process)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=30)
+    assert (process.returncode, printed) == (0, "")
+    assert ended(pids, written)
 
 
 @needs_proc
 def test_nothing_outlives_a_stack_that_was_killed(start: Start) -> None:
     process = start()
     assert activate(ready(process), "Code-1").ok
-    pids = children(process.pid)
-    assert len(pids) >= 2
+    pids, written = folder(process)
     process.kill()
     process.wait()
+    wait_until(lambda: ended(pids, written))
+
+
+@needs_proc
+def test_no_sandbox_outlives_the_aws_that_was_killed(start: Start) -> None:
+    process = start()
+    assert activate(ready(process), "Code-1").ok
+    pids, written = folder(process)
+    os.kill(pids[0], signal.SIGKILL)
     wait_until(lambda: not any(map(alive, pids)))
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+    assert not written.exists()
 
 
 @needs_proc
 def test_it_stops_when_the_make_that_started_it_was_killed() -> None:
     command = f"{sys.executable} -m local --with-parent; true"
-    environment = {**os.environ, "PORT": "0"}
-    with subprocess.Popen(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, text=True) as make:
+    with subprocess.Popen(
+        ["sh", "-c", command], env={**os.environ, "PORT": "0"}, stdout=subprocess.PIPE, text=True
+    ) as make:
         ready(make)
-        (stack,) = children(make.pid)
+        pids = descendants(make.pid)
         make.kill()
-        wait_until(lambda: not alive(stack))
+        wait_until(lambda: not any(map(alive, pids)))
 
 
-def test_the_queue_and_bucket_it_names_are_there(start: Start) -> None:
+def test_two_run_beside_each_other(start: Start) -> None:
+    stacks = [ready(process) for process in (start(), start())]
+    for where in stacks:
+        assert activate(where, "Code-1").json()["outcome"] == "activated"
+
+
+def test_what_it_names_is_there_for_any_credentials(start: Start) -> None:
     where = ready(start())
+    # Given those that an engineer makes up
     given = {
         "endpoint_url": where["aws_endpoint_url"],
-        "region_name": REGION,
-        "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        "region_name": where["aws_region"],
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
     }
-    sqs, s3 = boto3.client("sqs", **given), boto3.client("s3", **given)
+    sqs, s3, dynamodb = boto3.client("sqs", **given), boto3.client("s3", **given), boto3.client("dynamodb", **given)
     names = ["VisibilityTimeout", "RedrivePolicy"]
     queue = sqs.get_queue_attributes(QueueUrl=where["activation_queue_url"], AttributeNames=names)["Attributes"]
     dead = sqs.get_queue_attributes(QueueUrl=where["dead_letter_queue_url"], AttributeNames=["QueueArn"])["Attributes"]
     assert int(queue["VisibilityTimeout"]) >= 6 * 60
     assert json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"] == dead["QueueArn"]
     assert s3.head_bucket(Bucket=where["export_bucket"])["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert dynamodb.describe_table(TableName=where["redemptions_table"])["Table"]["TableStatus"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("wire", ["json", "xml"])

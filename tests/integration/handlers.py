@@ -11,11 +11,6 @@ from typing import Any
 _calls = 0
 
 
-def echo(event: Any, context: Any) -> Any:
-    """Answer with the event."""
-    return event
-
-
 def about(event: Any, context: Any) -> dict[str, Any]:
     """Answer with what the sandbox shows of itself, and how often this process was called."""
     global _calls
@@ -46,9 +41,9 @@ def proxy(event: Any, context: Any) -> dict[str, Any]:
     }
 
 
-def answer(event: Any, context: Any) -> Any:
-    """Answer an API request with the JSON in its body, as it is."""
-    return json.loads(base64.b64decode(event["body"]))
+def mirror(event: Any, context: Any) -> dict[str, Any]:
+    """Answer an API request with its own event."""
+    return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
 
 
 def fail(event: Any, context: Any) -> None:
