@@ -6,18 +6,20 @@ A code is `claimed` while a run is at work, until `claimed_until` at the latest;
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Any, Final, NamedTuple
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.redemption import Outcome, Redemption, TryAgain
+from lambda_support.fields import InvalidField
 
 MEMORY: Final = timedelta(days=400)
 """How long an item is remembered: a shop may deliver an order's webhook again, or a customer reuse a code, a year on."""
@@ -34,8 +36,6 @@ _CONTROLS: Final = 3
 _PAGE_ITEMS: Final = 100
 _PAGES: Final = 5
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
 
 class State(StrEnum):
     """Who has the code."""
@@ -45,10 +45,11 @@ class State(StrEnum):
     RELEASED = "released"
 
 
-class Try(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True)
+class Try:
     """An order's tries that may have been applied without a reply. Callers without an order share one: none comes back."""
 
-    since: _Moment
+    since: datetime
     """When the first of them began."""
     order_id: str | None = None
 
@@ -62,7 +63,8 @@ def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
     return (*others, Try(min(one.since for one in tries))) if len(others) < len(tries) else others
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+@dataclass(frozen=True, kw_only=True)
+class Entry:
     """One item of the table, attribute by attribute. Moments are ISO 8601 in UTC, by Lambda's clock."""
 
     loyalty_id: int
@@ -72,14 +74,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order that claims or holds the code, or did; None for a caller who gave none."""
     claim_id: str
     """The run that wrote the item; for a caller without an order, what stands for one."""
-    claimed_at: _Moment
-    claimed_until: _Moment
+    claimed_at: datetime
+    claimed_until: datetime
     """When Lambda has ended that run for certain."""
     tries: tuple[Try, ...] = ()
     """What is not settled."""
-    known_at: _Moment | None = None
+    known_at: datetime | None = None
     """When Altcraft last answered error 0 for this code, so that it can serve as a control code; None for never."""
-    redeemed_at: _Moment | None = None
+    redeemed_at: datetime | None = None
     last_outcome: str | None = None
     """How the last run ended: an outcome, or the reason why there was none."""
     expiration: int
@@ -141,9 +143,7 @@ class Ledger:
             if found.state is State.CLAIMED and found.claimed_until > now:
                 raise _in_progress()
             tries = found.unsettled if found.state is State.CLAIMED else found.tries
-            claim = msgspec.structs.replace(
-                claim, tries=tries, known_at=found.known_at, last_outcome=found.last_outcome
-            )
+            claim = replace(claim, tries=tries, known_at=found.known_at, last_outcome=found.last_outcome)
         if self._swap(found, claim) is not None:
             raise _in_progress()
         return claim
@@ -181,9 +181,9 @@ class Ledger:
             for _ in range(_PAGES):
                 page = self._query(here["loyalty_id"], start)
                 for item in page["Items"]:
-                    with suppress(msgspec.ValidationError):  # edited into nonsense: there are others
+                    with suppress(InvalidField):  # edited into nonsense: there are others
                         if item["code"] != here["code"]:
-                            yield _entry(item)
+                            yield Entry(**_values(Entry, item))
                 start = page.get("LastEvaluatedKey")
                 if not start:
                     break
@@ -202,7 +202,7 @@ class Ledger:
             raise self._unavailable(error) from error
 
     def _end(self, claim: Entry, **changes: Any) -> None:
-        if self._swap(claim, msgspec.structs.replace(claim, **changes)) is not None:
+        if self._swap(claim, replace(claim, **changes)) is not None:
             raise _in_progress()
 
     def _swap(self, seen: Entry | None, entry: Entry) -> Entry | None:
@@ -230,9 +230,9 @@ class Ledger:
 
     def _read(self, item: Mapping[str, Any]) -> Entry:
         try:
-            return _entry(item)
-        except msgspec.ValidationError as error:
-            key = {name: _plain(item[name]) for name in ("loyalty_id", "code")}
+            return Entry(**_values(Entry, item))
+        except InvalidField as error:
+            key = json.dumps({name: item[name] for name in ("loyalty_id", "code")})
             raise TryAgain(
                 "table_unavailable",
                 f"the table {self._table} holds an item that cannot be read ({error}): correct or delete it; its key is {key}",
@@ -247,40 +247,70 @@ def _in_progress() -> TryAgain:
     return TryAgain("in_progress", "this code is being activated just now")
 
 
-def _item(entry: Entry) -> dict[str, Any]:
-    item: dict[str, Any] = _typed(msgspec.to_builtins(entry))["M"]
-    return item
+class _Kind(NamedTuple):
+    """How DynamoDB's API writes the values of an attribute, such as `{"S": "text"}`."""
+
+    type: str
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
 
 
-def _entry(item: Mapping[str, Any]) -> Entry:
-    """Read an item.
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment
+
+
+_TEXT: Final = _Kind("S", str, str)
+_NUMBER: Final = _Kind("N", str, int)
+_MOMENT: Final = _Kind("S", datetime.isoformat, _moment)
+
+_ATTRIBUTES: Final[Mapping[str, _Kind]] = {
+    "loyalty_id": _NUMBER,
+    "code": _TEXT,
+    "state": _Kind("S", str, State),
+    "order_id": _TEXT,
+    "claim_id": _TEXT,
+    "claimed_at": _MOMENT,
+    "claimed_until": _MOMENT,
+    "tries": _Kind(
+        "L",
+        lambda tries: [{"M": _item(one)} for one in tries],
+        lambda items: tuple(Try(**_values(Try, item["M"])) for item in items),
+    ),
+    "since": _MOMENT,
+    "known_at": _MOMENT,
+    "redeemed_at": _MOMENT,
+    "last_outcome": _TEXT,
+    "expiration": _NUMBER,
+}
+
+
+def _item(entry: Entry | Try) -> dict[str, Any]:
+    """An entry as an item of the table; what is at its default is left out."""
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    return {
+        name: {_ATTRIBUTES[name].type: _ATTRIBUTES[name].write(value)}
+        for name, value in values.items()
+        if value not in (None, ())
+    }
+
+
+def _values(kind: type[Entry | Try], item: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item, or a part of one, holds.
 
     Raises:
-        msgspec.ValidationError: it is none of ours, or a person has edited it. The message names the attribute.
+        InvalidField: it is none of ours, or a person has edited it. The message names the attribute.
     """
-    return msgspec.convert(_plain({"M": item}), Entry)
-
-
-def _typed(value: Any) -> dict[str, Any]:
-    """A value as DynamoDB's API writes it: `{"S": "text"}`."""
-    match value:
-        case dict():
-            return {"M": {name: _typed(member) for name, member in value.items()}}
-        case list() | tuple():
-            return {"L": [_typed(member) for member in value]}
-        case int():
-            return {"N": str(value)}
-    return {"S": value}
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    """The value that DynamoDB's API writes so."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "M":
-            return {name: _plain(member) for name, member in content.items()}
-        case "L":
-            return [_plain(member) for member in content]
-        case "N" if content.isdecimal():
-            return int(content)
-    return content
+    values = {}
+    for field in fields(kind):
+        name, attribute = field.name, _ATTRIBUTES[field.name]
+        if name in item:
+            try:
+                values[name] = attribute.read(item[name][attribute.type])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InvalidField(name, "is not as it was written") from error
+        elif field.default is MISSING:
+            raise InvalidField(name, "is missing")
+    return values

@@ -94,7 +94,7 @@ class World:
             is_activated=code.activated_at is not None,
             is_expired=code.expired,
             code=name,
-            loyalty_id=PROGRAM,
+            loyalty_id=str(PROGRAM),
             activated=self._written(code.activated_at),
         )
 

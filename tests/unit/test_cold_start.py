@@ -13,7 +13,7 @@ STATUS = "from export_all import app; app._manifests()"
 # entry point → what makes it ready, and libraries that are there and must not be loaded
 DOORS = {
     "webhook": (WEBHOOK, ("boto3", "requests", "xmltodict", "msgspec", "isal", "pyarrow")),
-    "activate": (ACTIVATE, ("boto3", "altcraft.export", "xmltodict", "isal", "pyarrow")),
+    "activate": (ACTIVATE, ("boto3", "altcraft.export", "msgspec", "xmltodict", "isal", "pyarrow")),
     "export": (EXPORT, ("boto3", "xmltodict", "pyarrow")),
     "export status": (STATUS, ("boto3", "requests", "xmltodict", "msgspec", "isal", "pyarrow")),
 }

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -118,11 +117,7 @@ class Client:
             TokenRefused, NotUnderstood, Unreachable: nothing was learned.
             IncoherentReply: nothing either; also where the reply is about another code.
         """
-        data = self._call("get", {"code": code, "loyalty_id": loyalty_id})
-        try:
-            state = CodeState.from_data(data)
-        except msgspec.ValidationError as error:
-            raise IncoherentReply(f"Altcraft's reply to get is not what it documents: {error}") from error
+        state = CodeState.from_data(self._call("get", {"code": code, "loyalty_id": loyalty_id}))
         if not state.is_of(code, loyalty_id):
             raise IncoherentReply("Altcraft's reply to get is about another code or program")
         return state
