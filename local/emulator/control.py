@@ -1,4 +1,4 @@
-"""The emulator's control door, for tests and people. JSON throughout:
+"""The routes by which tests and people control the emulator. JSON throughout:
 
 GET, PUT /_emulator/settings            the undocumented answers (Settings)
 GET, PUT /_emulator/faults              a list of faults: {"kind": "page", "status": 503, "calls": 3, ...}
@@ -34,7 +34,7 @@ class _Kind(msgspec.Struct, forbid_unknown_fields=True):
     generated: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class ControlDoor:
+class Control:
     """The routes under `/_emulator`, as an application for the emulator's server."""
 
     def __init__(self, state: State) -> None:

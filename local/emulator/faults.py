@@ -1,4 +1,4 @@
-"""The ways in which the emulated Altcraft can be told to fail.
+"""The ways in which the emulated Altcraft can be made to fail.
 
 A fault names the endpoints it spoils (none: all), how many `calls` (null: until it is replaced), and which `fraction`
 of them. `applied` says whether the operation is carried out before its reply is spoiled.
@@ -137,7 +137,7 @@ class Faults:
         self._random = random.Random(0)  # noqa: S311 - the same calls fail in every run
 
     def set(self, faults: Sequence[AnyFault]) -> None:
-        """Replace what is in force; an empty list makes Altcraft well again."""
+        """Replace what is in force; an empty list ends them all."""
         with self._lock:
             self._faults = list(faults)
             self._random.seed(0)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakSet
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Serve `application` on `host` and `port` (0: any free one), from `start` to `stop` or as a context manager.
+    """Serve `application` on `host` and `port` (0: any free one), in threads, as a context manager.
 
     Raises OSError where the port is taken. Based on TCPServer, because HTTPServer looks its host up in the DNS first.
     """
@@ -123,48 +124,30 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, application: Application, host: str = "127.0.0.1", port: int = 0) -> None:
         self.application = application
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._open: WeakSet[socket.socket] = WeakSet()
         super().__init__((host, port), _Handler)
         self.port: int = self.server_address[1]
         reachable = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared with, not listened on
         self.url = f"http://{reachable}:{self.port}"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
 
-    def start(self) -> Self:
-        """Begin to serve, in a thread."""
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def stop(self) -> None:
-        """Stop listening, break the open connections, and wait for their threads."""
+    def __exit__(self, *_: object) -> None:
         self.shutdown()
-        with self._lock:
-            for connection in self._open:
-                with contextlib.suppress(OSError):  # the client has left already
-                    connection.shutdown(socket.SHUT_RDWR)
-        self.server_close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):  # it has ended already
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()  # waits for the threads
         self._thread.join()
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Note the connection as open, and serve it in a thread."""
-        if isinstance(request, socket.socket):
-            with self._lock:
-                self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        """Close the connection."""
-        if isinstance(request, socket.socket):
-            with self._lock:
-                self._open.discard(request)
-        super().shutdown_request(request)
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, and note it as one to be broken at the end."""
+        connection, address = super().get_request()
+        self._open.add(connection)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log a client that left at debug level, and a failure of the application as an error."""

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from local.emulator.control import CONTROL, ControlDoor
+from local.emulator.control import CONTROL, Control
 from local.emulator.endpoints import MESSAGES, OfProgram
 from local.emulator.export import export
 from local.emulator.faults import Call
@@ -28,7 +28,7 @@ def _now() -> datetime:
 
 
 class Emulator(State):
-    """Altcraft's promo code API on a port of this machine, from `start` to `stop` or as a context manager.
+    """Altcraft's promo code API on a port of this machine, as a context manager.
 
     Its state may be looked at and changed while it serves.
     """
@@ -43,7 +43,7 @@ class Emulator(State):
     ) -> None:
         super().__init__(settings or Settings(), clock)
         self._clock = clock
-        self._control = ControlDoor(self)
+        self._control = Control(self)
         self._stopping = threading.Event()
         self._server = Server(self._serve, host, port)
 
@@ -52,21 +52,13 @@ class Emulator(State):
         """Scheme, host and port: what ALTCRAFT_URL takes."""
         return self._server.url
 
-    def start(self) -> Self:
-        """Begin to serve."""
-        self._server.start()
+    def __enter__(self) -> Self:
+        self._server.__enter__()
         return self
 
-    def stop(self) -> None:
-        """Stop serving; replies that are delayed are sent at once."""
-        self._stopping.set()
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._stopping.set()  # replies that are delayed are sent at once
+        self._server.__exit__()
 
     def _serve(self, request: Request) -> Response:
         if request.path.startswith(CONTROL):

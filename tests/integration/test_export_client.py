@@ -45,9 +45,9 @@ class Altcraft(Server):
         self.asked: list[bytes] = []
         self._over = threading.Event()
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
-        super().stop()
+        super().__exit__()
 
     def _respond(self, request: Request) -> Response:
         answer = self.answer

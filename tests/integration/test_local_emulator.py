@@ -319,7 +319,7 @@ def attached(altcraft: Altcraft) -> Altcraft:
 
 
 def set_faults(altcraft: Altcraft, *faults: AnyFault) -> None:
-    """Set faults through the control door, as another process would."""
+    """Set faults through the control routes, as another process would."""
     reply = altcraft.control("PUT", "/faults", msgspec.to_builtins(list(faults)))
     assert reply.status_code == 200, reply.text
 
@@ -412,15 +412,13 @@ def test_a_fraction_of_the_calls_fails_the_same_in_every_run(attached: Altcraft)
         ("GET", "/nothing", None, 404),
     ],
 )
-def test_the_control_door_names_what_is_wrong(
-    altcraft: Altcraft, method: str, path: str, body: object, status: int
-) -> None:
+def test_control_names_what_is_wrong(altcraft: Altcraft, method: str, path: str, body: object, status: int) -> None:
     before = altcraft.control("GET", "/settings").json()
     assert altcraft.control(method, path, body).status_code == status
     assert altcraft.control("GET", "/settings").json() == before
 
 
-def test_the_control_door_seeds_and_forgets(altcraft: Altcraft) -> None:
+def test_control_seeds_and_forgets(altcraft: Altcraft) -> None:
     seed = {"codes": ["A", "B"], "attached": True, "expire_date": "2030-01-01T00:00:00Z"}
     altcraft.control("POST", "/programs/5/codes", seed)
     state = altcraft.ask("get", code="B")["data"]
