@@ -4,7 +4,7 @@ from typing import Any
 
 from altcraft.wire import MEDIA_TYPES, Wire, decode
 from local.emulator import Emulator
-from local.sample_events import EVENTS
+from tests.e2e.conftest import EVENTS
 
 ACTIVATED = {"outcome": "activated"}
 

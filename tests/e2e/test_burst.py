@@ -13,10 +13,10 @@ import requests
 
 from activate.sources import parse
 from local.emulator.faults import Drop, Page
-from local.sample_events import EVENTS
 from local.signing import sign
 from local.stack import Options, Stack
 from local.waiting import wait_until
+from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import sandboxes
 
 ORDERS = 1_000

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from local.emulator import Emulator
-from local.sample_events import EVENTS
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.e2e.api import lambda_client
+from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 
 
@@ -18,7 +17,7 @@ def invoke(stack: Stack, file: str) -> Any:
     """The answer of a synchronous invocation with a sample, which must not have failed."""
     function, *_ = SAMPLES[file]
     event = (EVENTS / file).read_bytes()
-    answer = lambda_client(stack).invoke(FunctionName=stack.ready.functions[function], Payload=event)
+    answer = stack.aws.client("lambda").invoke(FunctionName=stack.ready.functions[function], Payload=event)
     payload = json.load(answer["Payload"])
     assert not answer.get("FunctionError"), payload
     return payload

@@ -20,9 +20,9 @@ import requests
 from local import webhook
 from local.emulator import Emulator, Settings
 from local.running import NotRunning
-from local.sample_events import EVENTS
 from local.stack import Stack
 from local.waiting import wait_until
+from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import alive, command_line, descendants, environment, needs_proc
 
 Start = Callable[..., "subprocess.Popen[str]"]

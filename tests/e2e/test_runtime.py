@@ -15,8 +15,8 @@ import pytest
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Delay, Late, Page, Refuse
 from local.emulator.settings import Settings
-from local.sample_events import EVENTS
 from local.stack import SOURCES, Stack
+from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 from tests.runtime.parts import ROOT, Build, Missing, Runtime
 from tests.runtime.sandbox import Sandbox

@@ -14,8 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from local.sam_local import Unusable, host
-from local.sample_events import EVENTS
 from local.stack import Options, Stack
+from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 from tests.runtime.parts import ROOT
 

@@ -17,7 +17,7 @@ from local.sample_events import DELIVERIES, EVENTS, MEDIA_TYPES, SOURCES
 from local.signing import sign
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.e2e.api import Api, problem
+from tests.e2e.conftest import Api, problem
 
 FORM = "application/x-www-form-urlencoded"
 SECONDS = 30.0
