@@ -5,7 +5,6 @@ ALTCRAFT_WIRE (json or xml), SOURCES (a JSON file of webhook sources). Standard 
 With the argument --with-parent it also stops when the process that started it is gone: a make that was killed.
 """
 
-import errno
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ from local.deploy import DeployError
 from local.engine import EngineError
 from local.example import seed
 from local.running import DEFAULT_PORT
-from local.stack import Options, Stack
+from local.stack import Options, Stack, Unavailable
 from local.template import TemplateError
 
 LOOK_FOR_PARENT_SECONDS = 1.0
@@ -82,12 +81,8 @@ def main() -> None:
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
             while parent in {None, os.getppid()}:
                 time.sleep(LOOK_FOR_PARENT_SECONDS)
-    except (Unusable, TemplateError, DeployError, EngineError) as error:
+    except (Unusable, Unavailable, TemplateError, DeployError, EngineError) as error:
         sys.exit(str(error))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        sys.exit(f"port {wanted.port} is taken: choose another one, for example `make local PORT={wanted.port + 1}`")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The engine carries out SAM's transform and CloudFormation itself; `PATCHES` is a
 
 import io
 import json
+import shlex
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
@@ -27,6 +28,13 @@ _ARTIFACTS: Final = "local-artifacts"
 _CODE: Final = "code.zip"
 _TEMPLATE: Final = "template.json"
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
+_OF_LAMBDA: Final = {
+    "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "LANG": "en_US.UTF-8",
+    "TZ": ":UTC",
+}
+"""Variables that Lambda's Python has, and the engine's custom runtime has not."""
 
 Properties = dict[str, Any]
 
@@ -149,7 +157,10 @@ def deploy(aws: Aws, template: Path, values: Values) -> "Deployment":
         )
     except ClientError as error:
         raise DeployError(f"{template.name} is refused: {error}") from error
-    wait_until(lambda: _ended(cloudformation), CREATE_SECONDS)
+    try:
+        wait_until(lambda: _created(cloudformation), CREATE_SECONDS)
+    except TimeoutError as error:
+        raise DeployError(f"CloudFormation has not created the stack in {CREATE_SECONDS} s") from error
     deployment = Deployment(aws, document)
     deployment.put_gateway_responses()
     for logical_id, value in values.secrets.items():
@@ -158,7 +169,8 @@ def deploy(aws: Aws, template: Path, values: Values) -> "Deployment":
     return deployment
 
 
-def _ended(cloudformation: Any) -> bool:
+def _created(cloudformation: Any) -> bool:
+    """Whether the stack is whole. Raises DeployError where it never will be."""
     status = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
     if status.endswith("FAILED") or "ROLLBACK" in status:
         events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
@@ -174,13 +186,10 @@ def _ended(cloudformation: Any) -> bool:
 def _code(aws: Aws, log: Path) -> bytes:
     """The archive of every function: the program that Lambda starts, which imports the packages from where they are here."""
     removed = " ".join(f"-u {name}" for name in aws.settings)
-    lambdas = (
-        "AWS_EXECUTION_ENV=AWS_Lambda_python3.13 AWS_LAMBDA_INITIALIZATION_TYPE=on-demand LANG=en_US.UTF-8 TZ=:UTC"
-    )
+    added = " ".join(f"{name}={value}" for name, value in _OF_LAMBDA.items())
+    run, printed = shlex.join([sys.executable, "-m", "local.bootstrap"]), shlex.quote(str(log))
     # What is printed is the engine's, for CloudWatch Logs, and the log's.
-    script = (
-        f"#!/bin/bash\nexec env {removed} {lambdas} {sys.executable} -m local.bootstrap > >(exec tee -a {log}) 2>&1\n"
-    )
+    script = f"#!/usr/bin/env bash\nexec env {removed} {added} {run} > >(exec tee -a {printed}) 2>&1\n"
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as code:
         code.writestr("bootstrap", script)
@@ -194,7 +203,8 @@ class Deployment:
         self._aws = aws
         self.document = document
         self._lambda = aws.client("lambda", read_timeout=900, retries={"max_attempts": 0})
-        found = aws.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        pages = aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+        found = [resource for page in pages for resource in page["StackResourceSummaries"]]
         self.resources: dict[str, str] = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
         self._types = {one["LogicalResourceId"]: one["ResourceType"] for one in found}
         (self._api,), (self._stage,) = (self.of(f"AWS::ApiGateway::{kind}").values() for kind in ("RestApi", "Stage"))

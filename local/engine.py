@@ -75,6 +75,9 @@ class Aws:
             "S3_DATA_DIR": f"{self.folder}/s3",
             "STATE_DIR": f"{self.folder}/state",
             "LOG_LEVEL": "ERROR",
+            # As in an AWS account; by itself it has fewer where there is less memory, and refuses the rest.
+            "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
+            "LAMBDA_WARM_TTL_SECONDS": "60",
             # Servers of other protocols, and a Docker in which it would look for containers to remove.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

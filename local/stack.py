@@ -1,6 +1,7 @@
 """The embedded stack: template.yaml, deployed to an AWS of this machine's own, and an Altcraft for it to speak with."""
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -19,6 +20,10 @@ TEMPLATE = ROOT / "template.yaml"
 SOURCES = ROOT / "events" / "sources.json"
 
 _END = b"\0"
+
+
+class Unavailable(Exception):
+    """The address that the API was to have cannot be had; the message names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +64,10 @@ class Stack:
     def start(self) -> Self:
         """Start every part and return when all of them serve.
 
-        Raises OSError where the port is taken, EngineError where the AWS does not start, TemplateError or DeployError where the
-        template cannot be deployed.
+        Raises:
+            Unavailable: the port is taken, or HOST is none of this machine.
+            EngineError: the AWS does not start.
+            TemplateError, DeployError: the template cannot be deployed.
         """
         with contextlib.ExitStack() as starting:
             self.ready = self._start(starting)
@@ -79,8 +86,8 @@ class Stack:
 
     def _start(self, running: contextlib.ExitStack) -> Ready:
         options = self._options
-        # Taken first: if it cannot be had, nothing need be started. Whoever comes before all serve waits.
-        listening = running.enter_context(socket.create_server((options.host, options.port), backlog=512))
+        # First: if it cannot be had, nothing need be started. Whoever comes before all serve waits.
+        listening = running.enter_context(_listening(options.host, options.port))
         altcraft_url = options.altcraft_url or self._start_emulator(running)
         running.enter_context(self.aws)
         log = self.aws.folder / "log"
@@ -123,6 +130,16 @@ class Stack:
         settings = Settings(tokens=frozenset({self._options.altcraft_token}))
         self.emulator = running.enter_context(Emulator(settings, host=self._options.host))
         return self.emulator.url
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            taken = f"port {port} is taken: choose another one, for example `make local PORT={port + 1}`"
+            raise Unavailable(taken) from error
+        raise Unavailable(f"HOST and PORT must be an address to listen on, not {host}:{port}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -212,6 +212,8 @@ def test_a_port_that_is_taken_is_named(start: Start) -> None:
     [
         ("PORT", "http", "PORT must be a number"),
         ("PORT", "65536", "PORT must be a number"),
+        ("HOST", "no such host", "HOST and PORT must be an address to listen on"),
+        ("HOST", "192.0.2.250", "HOST and PORT must be an address to listen on"),
         ("ALTCRAFT_WIRE", "yaml", "ALTCRAFT_WIRE must be json or xml"),
         ("SOURCES", "/nowhere/sources.json", "SOURCES must name a JSON file"),
     ],

@@ -271,5 +271,5 @@ def test_a_batch_whose_function_fails_comes_again(queue: Queue) -> None:
 
 def test_a_resource_that_cannot_be_made_is_named_with_the_reason() -> None:
     refused_key = Options(template=TEMPLATE, altcraft_url="http://127.0.0.1:9", api_key="short")
-    with pytest.raises(DeployError, match="ApiKey: .*at least 20 characters"):
+    with pytest.raises(DeployError, match=r"ApiKey: .*at least 20 characters"):
         Stack(refused_key).start()

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.application import Application
 from local.sam_local import environments, from_inside, with_variables
 from local.stack import ROOT
-from local.template import Template, read
+from local.template import read
 
 
 @pytest.mark.parametrize(
@@ -36,14 +35,13 @@ def test_given_the_template_when_variables_are_added_then_every_function_has_the
     changed = with_variables(document, {"AWS_ENDPOINT_URL": "http://172.17.0.1:1"})
     assert json.loads(json.dumps(changed)) == changed, "SAM is to read it as JSON"
     for function in ("ActivateFunction", "ExportAllFunction"):
-        before, after = (_environment(one, function) for one in (document, changed))
+        before, after = (_variables(one, function) for one in (document, changed))
         assert after == {**before, "AWS_ENDPOINT_URL": "http://172.17.0.1:1"}
 
 
-def _environment(document: Mapping[str, Any], function: str) -> Mapping[str, str]:
-    parameters = {"AltcraftUrl": "https://example.altcraft.com"}
-    template = Template(document, parameters, lambda name, attribute: f"{name}.{attribute}")
-    return Application(template, document["Globals"]).function(function).environment
+def _variables(document: Mapping[str, Any], function: str) -> dict[str, Any]:
+    own = document["Resources"][function]["Properties"]["Environment"]["Variables"]
+    return {**document["Globals"]["Function"]["Environment"]["Variables"], **own}
 
 
 def test_given_no_docker_when_asked_to_run_then_the_message_names_the_remedies() -> None:
