@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         chunked = _CHUNKED in headers
-        for block in blocks:
+        for block in filter(None, blocks):  # an empty chunk would be the end
             self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
             self.wfile.flush()
         if chunked:
