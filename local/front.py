@@ -69,19 +69,21 @@ class Front:
         self._listening = listening
         self._deployed = deployed
         self._ready = ready
-        self._serving = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="front", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
 
     def start(self) -> Self:
         """Begin to serve."""
         self._thread.start()
-        self._serving.wait()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         return self
 
     def stop(self) -> None:
         """Stop serving, whatever is still being answered."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -89,8 +91,12 @@ class Front:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+    async def _open(self) -> None:
+        self._engine = ClientSession(
+            connector=TCPConnector(limit=AT_ONCE),
+            auto_decompress=False,
+            skip_auto_headers=["Accept-Encoding", "User-Agent"],
+        )
         application = web.Application(client_max_size=BODY_LIMIT)
         application.add_routes(
             [
@@ -101,13 +107,13 @@ class Front:
                 web.route("*", "/{path:.*}", self._answer),
             ]
         )
-        runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0)
-        async with ClientSession(connector=TCPConnector(limit=AT_ONCE), auto_decompress=False) as self._engine:
-            await runner.setup()
-            await web.SockSite(runner, self._listening).start()
-            self._serving.set()
-            await self._stopping.wait()
-            await runner.cleanup()
+        self._runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listening).start()
+
+    async def _close(self) -> None:
+        await self._runner.cleanup()
+        await self._engine.close()
 
     # --- the API -----------------------------------------------------------------------------------------------------
 
@@ -120,10 +126,12 @@ class Front:
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
         )
         headers["X-Forwarded-For"] = request.remote or ""
+        headers["X-Forwarded-Port"] = str(request.url.port)
         headers["X-Forwarded-Proto"] = request.scheme
         # Without these the engine would take neither body for bytes. JSON is what API Gateway takes one without a type for.
-        headers.setdefault("Content-Type", "application/json")
         headers.setdefault("Accept", "*/*")
+        if body:
+            headers.setdefault("Content-Type", "application/json")
         # The event has the body in base64, and the headers and the path twice.
         if len(body) * 4 / 3 + 2 * sum(map(len, (*headers, *headers.values(), request.raw_path))) > EVENT_LIMIT:
             return self._as_written("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
