@@ -43,13 +43,14 @@ from botocore.session import Session
 from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError
 from altcraft.token import Token
+from export_all.aws_errors import AWS_ERRORS, StorageUnavailable, detail_of
 from export_all.exporter import Exporter
 from export_all.failures import EndedByHand
-from export_all.formats import SUFFIXES, FormatUnavailable, encoder_for
-from export_all.manifests import LATEST_MINIMUM_PERCENT, Unsettled
-from export_all.orders import Order, new_export_id
+from export_all.formats.registry import FORMATS, FormatUnavailable, encoder_for
+from export_all.latest import LATEST_MINIMUM_PERCENT
+from export_all.manifest_store import Unsettled
 from export_all.pipeline import Pipeline
-from export_all.storage import StorageError, StorageUnavailable, storage_detail
+from export_all.requests import ExportRequest, new_export_id
 from local import streams
 from local.bar import bar, moving
 from local.emulator.settings import Settings
@@ -89,7 +90,7 @@ class GivenSecret:
 class Plan:
     """What is to be done."""
 
-    order: Order
+    request: ExportRequest
     to: str
     least_percent: int
     client: Client
@@ -104,7 +105,7 @@ def plan(environ: Mapping[str, str]) -> Plan:
         Unusable, InvalidField: one is missing or wrong.
         NotRunning: no Altcraft is named and no stack runs.
     """
-    order = Order.from_fields(
+    request = ExportRequest.from_fields(
         {
             "loyalty_id": environ.get("LOYALTY_ID"),
             "output_format": environ.get("FORMAT") or None,
@@ -115,7 +116,7 @@ def plan(environ: Mapping[str, str]) -> Plan:
     percent = environ.get("LATEST_MINIMUM_PERCENT") or str(LATEST_MINIMUM_PERCENT)
     if not (percent.isascii() and percent.isdigit() and 1 <= int(percent[:4]) <= 100):
         raise Unusable("LATEST_MINIMUM_PERCENT: must be a whole number from 1 to 100")
-    if order.accept_fewer and not to.startswith("s3:"):
+    if request.accept_fewer and not to.startswith("s3:"):
         raise Unusable("ACCEPT_FEWER: is for TO=s3://..., where there is a `latest` to move")
     wires: dict[str, Wire] = {"": "json", "json": "json", "xml": "xml"}
     wire = wires.get(environ.get("ALTCRAFT_WIRE", ""))
@@ -131,7 +132,7 @@ def plan(environ: Mapping[str, str]) -> Plan:
             "ALTCRAFT_TOKEN: is required for the Altcraft of ALTCRAFT_URL; let the shell read it, not its history"
         )
     client = Client(url, Token(GivenSecret(token)), wire, Timeouts(read=600))
-    return Plan(order, to, int(percent), client, stack)
+    return Plan(request, to, int(percent), client, stack)
 
 
 class Progress:
@@ -164,7 +165,7 @@ class Progress:
         if not streams.write(self._out, text):
             self._out = None  # nobody looks any more, which is no reason to end
 
-    def going(self, _: str, counts: Mapping[str, int]) -> None:
+    def progressed(self, _: str, counts: Mapping[str, int]) -> None:
         """Draw the line, for a run into S3."""
         self.show(counts)
 
@@ -186,11 +187,11 @@ def export_to_folder(chosen: Plan, interrupt: Callable[[], None]) -> str:
     Args:
         interrupt: called several times a second; what it raises ends the export.
     """
-    target = Path(chosen.to) / f"{new_export_id(datetime.now(UTC))}.{SUFFIXES[chosen.order.output_format]}"
-    export = chosen.client.export_all(chosen.order.loyalty_id)
+    target = Path(chosen.to) / f"{new_export_id(datetime.now(UTC))}.{FORMATS[chosen.request.output_format].suffix}"
+    export = chosen.client.export_all(chosen.request.loyalty_id)
     progress = Progress(export)
     with whole_file(target) as file:
-        pipeline = Pipeline(export, encoder_for(chosen.order.output_format), _Appending(file))
+        pipeline = Pipeline(export, encoder_for(chosen.request.output_format), _Appending(file))
         try:
             while not pipeline.wait(_LOOK_SECONDS):
                 interrupt()
@@ -235,20 +236,20 @@ def export_to_s3(chosen: Plan, interrupt: Callable[[], None]) -> str:
         bucket = bucket or chosen.stack["export_bucket"]
     if not bucket or (prefix and not prefix.endswith("/")):
         raise Unusable("TO: must be a folder, or s3://bucket/ or s3://bucket/prefix/, with a slash at its end")
-    export = chosen.client.export_all(chosen.order.loyalty_id)
+    export = chosen.client.export_all(chosen.request.loyalty_id)
     progress = Progress(export)
     exporter = Exporter(
         s3,
         bucket,
         prefix,
         lambda _: export,
-        beat=1.0,
+        progress_seconds=1.0,
         watcher=progress,
         least_percent=chosen.least_percent,
         interrupt=interrupt,
     )
     export_id = new_export_id(datetime.now(UTC))
-    manifest = exporter.run(chosen.order, export_id, "make export", _NO_DEADLINE)
+    manifest = exporter.run(chosen.request, export_id, "make export", _NO_DEADLINE)
     if manifest.error is not None:
         interrupt()  # where that is what ended it
         raise RuntimeError(str(manifest.error["detail"]))
@@ -280,8 +281,8 @@ def main() -> None:
             else:
                 streams.say(result)
                 return
-    except StorageError as error:
-        reason = storage_detail(error)
+    except AWS_ERRORS as error:
+        reason = detail_of(error)
     except (
         *(Unusable, NotRunning, FormatUnavailable, AltcraftError, StorageUnavailable, Unsettled),
         *(OSError, ValueError, RuntimeError),

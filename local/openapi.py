@@ -23,9 +23,9 @@ from activate.api import TELLINGS
 from activate.redemption import MAX_TEXT, Outcome, Reason
 from altcraft import __version__
 from altcraft.wire import MEDIA_TYPES, encode
-from export_all.app import DOWNLOAD_SECONDS
+from export_all.api import DOWNLOAD_SECONDS
+from export_all.formats.registry import OUTPUT_FORMATS
 from export_all.manifest import Manifest
-from export_all.orders import OUTPUT_FORMATS
 from lambda_support.fields import MAX_LOYALTY_ID
 from local.answers import ROOT, Answer, Told, answers
 from local.application import API, Application, GatewayResponse, Route
@@ -89,7 +89,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "a second activation, and another order with the same code gets `already_activated`. Without one, a request is "
             "always a new one."
         ),
-        behind=("activate.api.respond", "activate.api._problem", *_API_DOOR),
+        behind=("activate.api.respond", "activate.api._problem", "lambda_support.http.invalid_field", *_API_DOOR),
         success="The code is activated, now or before by this order.",
         request="Activation",
         answer="Activated",
@@ -104,13 +104,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "request is an export of its own."
         ),
         behind=(
-            "export_all.app._start",
-            "export_all.app._invalid",
-            "export_all.app._unavailable",
+            "export_all.api.post_export",
+            "lambda_support.http.invalid_field",
+            "export_all.api._unavailable",
             *_API_DOOR,
         ),
         success="The export is begun.",
-        request="ExportOrder",
+        request="ExportRequest",
         answer="ExportBegun",
         samples=("export_all-api-json.json", "export_all-api-xml.json", "export_all-api-accept-fewer.json"),
         example={
@@ -125,9 +125,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="See how an export goes, and where its data is",
         description="While it runs, the counts are those so far. `download_url` is there once it has succeeded.",
         behind=(
-            "export_all.app._status",
-            "export_all.app._invalid",
-            "export_all.app._unavailable",
+            "export_all.api.get_export",
+            "lambda_support.http.invalid_field",
+            "export_all.api._unavailable",
             *_EVERY_DOOR,
         ),
         success="The export's manifest.",
@@ -191,7 +191,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
 }
 
-UNREACHED: Final = {"activate.app._no_such_route"}
+UNREACHED: Final = {"lambda_support.http.route"}
 """Functions that answer for what API Gateway lets nobody ask."""
 
 REASONS: Final[Mapping[Reason, str]] = {
@@ -315,7 +315,7 @@ SCHEMAS: Final[Json] = {
             "outcome": {"const": Outcome.ACTIVATED.value},
         },
     },
-    "ExportOrder": {
+    "ExportRequest": {
         "type": "object",
         "xml": {"name": "xml"},
         "required": ["loyalty_id"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from activate.signatures import Hmac, Token
+from activate.signatures import Hmac, SharedSecret
 
 if TYPE_CHECKING:
     from activate.sources import Source
@@ -36,7 +36,7 @@ def sign(source: Source, body: bytes, media_type: str, *, delivery_id: str, now:
     auth, key = source.auth, source.keys[0]
     if isinstance(auth, Hmac):
         return Delivery(headers | _hmac_headers(auth, key, body, delivery_id, str(int(now))), body)
-    if isinstance(auth, Token):
+    if isinstance(auth, SharedSecret):
         return _with_token(auth, key.decode(), headers, body, media_type)
     raise TypeError(f"a scheme without a signer: {type(auth).__name__}")
 
@@ -49,7 +49,7 @@ def _hmac_headers(auth: Hmac, key: bytes, body: bytes, delivery_id: str, timesta
     return {auth.header[0]: signature} | {names[0]: value for names, value in beside if names}
 
 
-def _with_token(auth: Token, token: str, headers: dict[str, str], body: bytes, media_type: str) -> Delivery:
+def _with_token(auth: SharedSecret, token: str, headers: dict[str, str], body: bytes, media_type: str) -> Delivery:
     if auth.query:
         return Delivery(headers, body, {auth.query: token})
     if auth.header:

@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.checks import InvalidSettings
-from activate.signatures import Token
+from activate.signatures import SharedSecret
 from activate.sources import Source, parse
 from local.deployed import DEFAULT_STACK, NotDeployed, outputs
 from local.running import NotRunning, aws_client, find
@@ -111,7 +111,7 @@ def instructions(text: str, sources: dict[str, Source], target: Target) -> str:
     lines = []
     for name, source in sources.items():
         platform = settings[name]["platform"]
-        query = f"?{source.auth.query}=SECRET" if isinstance(source.auth, Token) and source.auth.query else ""
+        query = f"?{source.auth.query}=SECRET" if isinstance(source.auth, SharedSecret) and source.auth.query else ""
         lines += [f"{name} ({platform})"]
         if source.keys:
             lines += [f"  {target.webhook_url}{name}{query}", f"  Paste it into {platform}: {PASTE[platform]}."]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.outcomes import record, record_failure
 from activate.redemption import Outcome, Redemption, Result, TryAgain
+from activate.telemetry import record, record_failure
 from lambda_support.fields import InvalidField
-from lambda_support.http import Problem, Reply, Request, reply
+from lambda_support.http import Problem, Reply, Request, invalid_field, reply
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +60,7 @@ def respond(request: Request, activator: Activator, until: datetime) -> Reply:
     try:
         redemption, result = _redeem(request.fields(), activator, until)
     except InvalidField as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error)) from error
+        raise invalid_field(error) from error
     except TryAgain as failure:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,

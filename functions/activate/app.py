@@ -17,12 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from activate.settings import settings
 from lambda_support import aws
-from lambda_support.http import Problem, Reply, Request, answering
+from lambda_support.http import Reply, Request, answering, route
 from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Take one event of any door."""
     if "httpMethod" in event:
         request = Request.from_event(event)
-        door = _ROUTES.get((request.method, request.resource), _no_such_route)
-        return answering(request, lambda request: door(request, context))
+        return answering(request, lambda request: route(_ROUTES, request)(request, context))
     if "Records" in event:
         return _queue(event, context)
     if "detail-type" in event:
@@ -58,12 +56,6 @@ def _api(request: Request, context: LambdaContext) -> Reply:
 
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
     return _intake().receive(request.path["source"], request)
-
-
-def _no_such_route(request: Request, _context: LambdaContext) -> Reply:
-    raise Problem(
-        HTTPStatus.NOT_FOUND, "no_such_route", "There is nothing here", f"{request.method} {request.resource}"
-    )
 
 
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {

@@ -17,10 +17,10 @@ from jmespath.parser import ParsedResult
 
 from activate.paths import EXPRESSION_ERRORS, Means, OutOfTime, Search
 from activate.patterns import Pattern
+from altcraft import LONGEST_CODE
 
 T = TypeVar("T")
 
-LONGEST_CODE: Final = 255
 LONGEST_TEXTS: Final = 65_536
 """Characters of all the texts that `codes` finds: 200 of the longest codes and what stands between them."""
 MOST_VALUES: Final = 10_000

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from altcraft import LONGEST_CODE
 from altcraft.errors import ErrorReply
 from lambda_support.fields import InvalidField, loyalty_id, refuse_unknown, whole
 
-MAX_TEXT: Final = 255
-"""Characters of a code or an order id. Altcraft names no limit; what is longer is no code but a mistake."""
+MAX_TEXT: Final = LONGEST_CODE
+"""Characters of a code or an order id."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How a shop proves that a delivery is its own: schemes as data, and the two ways to check them.
 
-An `Hmac` is a keyed hash over the body's exact bytes, laid out as the platform lays it out; a `Token` is a shared secret sent
+An `Hmac` is a keyed hash over the body's exact bytes, laid out as the platform lays it out; a `SharedSecret` is sent
 along. The named schemes of `SCHEMES` are layouts filled in; every part of one can be written otherwise in a source.
 
 Sources: the Standard Webhooks specification 1.0 (standardwebhooks.com); Stripe, "Verify webhook signatures manually"; the
@@ -178,7 +178,7 @@ def _unix_seconds(timestamp: str) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Token:
+class SharedSecret:
     """A shared secret sent along in a header, in a field of the body, or in the URL's query; in any of those named."""
 
     header: str = ""
@@ -277,7 +277,7 @@ def auth(settings: object) -> Auth:
     scheme = settings.get("scheme") if isinstance(settings, Mapping) else None
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise InvalidSettings(("scheme", f"write one of {', '.join(SCHEMES)}"))
-    kind, table = (Token, _TOKEN) if scheme == "token" else (Hmac, _HMAC)
+    kind, table = (SharedSecret, _TOKEN) if scheme == "token" else (Hmac, _HMAC)
     parts = {**SCHEMES[scheme], **checks.table(settings, table)}
     del parts["scheme"]
     if missing := [name for name in ("header", "encoding") if kind is Hmac and name not in parts]:

@@ -17,7 +17,7 @@ from activate.checks import Check, InvalidSettings
 from activate.orders import CASES, ESCAPES, Program, Reader
 from activate.patterns import ANYTHING, Pattern
 from activate.presets import FETCHES, PRESETS, WITHOUT_FETCH
-from activate.signatures import Auth, Token
+from activate.signatures import Auth, SharedSecret
 from lambda_support.secrets import SecretError
 from lambda_support.telemetry import logger
 
@@ -71,7 +71,7 @@ class Source:
     @property
     def secrets_in_body(self) -> tuple[bytes, ...]:
         """The secrets that the shop sends as a field of the body, and which must not be kept with it."""
-        return self.keys if isinstance(self.auth, Token) and self.auth.field else ()
+        return self.keys if isinstance(self.auth, SharedSecret) and self.auth.field else ()
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.activation_queue import FetchMessage, fetch_message
-from activate.outcomes import record, record_failure
 from activate.redemption import Redemption, TryAgain
+from activate.telemetry import record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.telemetry import Metric, count, logger
 

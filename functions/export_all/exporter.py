@@ -1,8 +1,8 @@
 """One run of an export: once, whole or not at all, and never backwards.
 
-The order of the steps carries that. First the manifest is claimed; then the rows go into an object that nobody sees;
-Altcraft's outcome, after the rows, decides; the claim is checked and the object published; the manifest says so, and whether
-it is suspect; `latest` follows. Killed between any two of them, the next try of the same export finds out where it stands.
+The sequence of the steps guarantees that. First the manifest is claimed; then the rows go into an object that is not published
+yet; Altcraft's outcome, after the rows, decides; the claim is checked and the object published; the manifest says so, and says
+whether it is suspect; `latest` follows. If a run is killed between two steps, the next try of the same export finds out where.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from export_all.failures import DeadlinePassed, Failure, failure
-from export_all.formats import SUFFIXES, encoder_for
+from export_all.aws_errors import AWS_ERRORS
+from export_all.failures import DEFECT, DeadlinePassed, failure_of
+from export_all.formats.registry import FORMATS, encoder_for
+from export_all.keys import data_key
+from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest, UnreadableManifest, rfc3339
-from export_all.manifests import LATEST_MINIMUM_PERCENT, Lease, Manifests, Superseded, data_folder
+from export_all.manifest_store import Superseded
+from export_all.manifests import Lease, Manifests
 from export_all.pipeline import Pipeline, Source
-from export_all.storage import StorageError
+from export_all.telemetry import Telemetry, Watcher
 from export_all.upload import AlreadyThere, Unconfirmed, Upload
-from export_all.watching import Telemetry, Watcher
 from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
-    from export_all.orders import Order
+    from export_all.requests import ExportRequest
 
-BEAT_SECONDS: Final = 3.0
-"""How often a run writes its counts so far into its manifest and its log."""
+PROGRESS_SECONDS: Final = 3.0
+"""The progress interval: how often a run writes its counts so far into its manifest and its log."""
 
 _LOOK_SECONDS: Final = 0.25
-"""How often a run looks whether a multipart upload has begun, which the manifest must know should the run be killed."""
+"""How often a run looks whether a multipart upload has begun. The manifest names it, in case the run is killed."""
 
 
 def _go_on() -> None:
-    """Nothing interrupts a run in Lambda but its deadline."""
+    """In Lambda only the deadline interrupts a run."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Exporter:
         bucket: where everything goes.
         prefix: what every key begins with.
         source: asks Altcraft for a program's codes; called once a run.
-        beat: seconds between two reports of the counts.
-        watcher: told how it goes.
+        progress_seconds: between two reports of the counts.
+        watcher: reports how it goes.
         least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
         interrupt: called several times a second until the object is to be published; what it raises ends the run.
     """
@@ -56,7 +59,7 @@ class Exporter:
     bucket: str
     prefix: str
     source: Callable[[int], Source]
-    beat: float = BEAT_SECONDS
+    progress_seconds: float = PROGRESS_SECONDS
     watcher: Watcher = field(default_factory=Telemetry)
     least_percent: int = LATEST_MINIMUM_PERCENT
     interrupt: Callable[[], None] = _go_on
@@ -66,78 +69,77 @@ class Exporter:
         """The manifests of this bucket."""
         return Manifests(self.s3, self.bucket, self.prefix, self.least_percent, self.watcher)
 
-    def run(self, order: Order, export_id: str, request: str, deadline: float) -> Manifest:
-        """Run an export; its manifest, succeeded or failed. Where it has been run, or is being run, that run's.
+    def run(self, request: ExportRequest, export_id: str, invocation: str, deadline: float) -> Manifest:
+        """Run an export, and return its manifest, succeeded or failed. One that has been run, or is running, is not run again.
 
         Args:
-            order: what to export.
+            request: what to export.
             export_id: under which id.
-            request: the invocation's id; the same id again is the next try, after the one before has died.
+            invocation: its id; the same id again is the next try, after the one before has died.
             deadline: by `time.monotonic`, when it must have ended.
 
         Raises:
-            OtherExport: the id belongs to another order's export.
+            OtherExport: the id belongs to an export of something else.
             UnreadableManifest: something else is in the manifest's place.
-            Unconfirmed: S3 does not say whether the object is there; the manifest still says running, and the next try, or
-                whoever looks, finds out.
-            StorageError: S3 does not even take the manifest.
+            Unconfirmed: S3 does not say whether the object is there; the manifest still says running, and the next try, or the
+                next reader of the status, finds out.
+            AWS_ERRORS: S3 does not even take the manifest.
         """
-        self._catch_up(order)
+        self._catch_up(request.loyalty_id)
         now = datetime.now(UTC)
-        claimed = self.manifests.claim(export_id, order, self._data_key(order, export_id, now), request, now)
+        key = data_key(self.prefix, request.loyalty_id, request.output_format, export_id, now)
+        claimed = self.manifests.claim(export_id, request, key, invocation, now)
         if isinstance(claimed, Manifest):
             logger.info("The export has been run, or is being run", export_id=export_id, status=claimed.status)
             if claimed.status == "succeeded":
-                return self.manifests.settled(claimed, accept_fewer=order.accept_fewer)
+                return self.manifests.latest.settled(claimed, accept_fewer=request.accept_fewer)
             return claimed
         try:
-            manifest = self._run(order, claimed, deadline)
+            manifest = self._run(request, claimed, deadline)
         except Superseded:
-            logger.warning("Another run has taken the export over", export_id=export_id)
+            logger.warning("Another run has claimed the export", export_id=export_id)
             return self.manifests.read(export_id) or claimed.manifest
         self.watcher.ended(manifest)
         if manifest.withheld:
             self.watcher.suspected(manifest)
         if manifest.status == "succeeded":
-            return self.manifests.settled(manifest, accept_fewer=order.accept_fewer)
+            return self.manifests.latest.settled(manifest, accept_fewer=request.accept_fewer)
         return manifest
 
-    def _run(self, order: Order, lease: Lease, deadline: float) -> Manifest:
+    def _run(self, request: ExportRequest, lease: Lease, deadline: float) -> Manifest:
         try:
-            result = self._produce(order, lease, deadline)
+            result = self._produce(request, lease, deadline)
         except (Superseded, Unconfirmed):
             raise
-        except Exception as error:  # told in the manifest, whatever it is; a defect of ours is raised as well
-            told = failure(error)
-            if told is None:
-                logger.exception("The export failed", export_id=lease.manifest.export_id)
+        except Exception as error:  # recorded in the manifest, whatever it is; a defect of ours is raised as well
+            failure = failure_of(error)
+            export_id = lease.manifest.export_id
+            if failure is None:
+                logger.exception("The export failed", export_id=export_id)
             else:  # without its causes: their texts may quote what Altcraft sent, and that may quote our token
-                logger.error(
-                    "The export failed", export_id=lease.manifest.export_id, reason=told.type, detail=told.detail
-                )
-            told_or_defect = told or Failure("internal_error", "The log holds the reason.", retryable=True)
-            failed = lease.save(status="failed", finished_at=_now(), sha256=None, error=told_or_defect.members())
-            if told is None:
+                logger.error("The export failed", export_id=export_id, reason=failure.type, detail=failure.detail)
+            failed = lease.save(status="failed", finished_at=_now(), sha256=None, error=(failure or DEFECT).members())
+            if failure is None:
                 raise
             return failed
-        judged = self.manifests.judged(replace(lease.manifest, **result))
+        judged = self.manifests.latest.judged(replace(lease.manifest, **result))
         return lease.save(status="succeeded", finished_at=_now(), key=lease.owner.key, suspect=judged.suspect, **result)
 
-    def _produce(self, order: Order, lease: Lease, deadline: float) -> dict[str, Any]:
+    def _produce(self, request: ExportRequest, lease: Lease, deadline: float) -> dict[str, Any]:
         """Write the data object; what the manifest is to say of it."""
-        encoder = encoder_for(order.output_format)
-        upload = Upload(self.s3, self.bucket, lease.owner.key)
-        pipeline = Pipeline(self.source(order.loyalty_id), encoder, upload)
+        encoder = encoder_for(request.output_format)
+        upload = Upload(self.s3, self.bucket, lease.owner.key, FORMATS[request.output_format].media_type)
+        pipeline = Pipeline(self.source(request.loyalty_id), encoder, upload)
         try:
             self._watch(pipeline, upload, lease, deadline)
             result = {**pipeline.counts(), "sha256": pipeline.sha256()}
-            # All that the manifest is to say: killed after the next step, the export is adopted by whoever looks.
-            lease.save(upload=upload.id, mark=upload.mark, **result)
+            # All that the manifest is to say: if the run is killed after the next step, the object is adopted by this.
+            lease.save(upload=upload.id, tag=upload.tag, **result)
             try:
                 upload.complete()
             except AlreadyThere as other:
-                # A try that lost its claim published it all the same, and no manifest names its object.
-                lease.save(upload=upload.id, mark=upload.mark)
+                # A try that had lost its claim has published it all the same, and no manifest names its object.
+                lease.save(upload=upload.id, tag=upload.tag)
                 upload.complete(instead_of=other.etag)
         except BaseException:
             pipeline.stop()
@@ -155,21 +157,17 @@ class Exporter:
                     "The program is too large, or Altcraft or S3 too slow, for one run: give the function more memory, "
                     "which is also more CPU, or export it with `make export` from a machine without a deadline."
                 )
-            if now >= reported + self.beat or upload.id != lease.owner.upload:
+            if now >= reported + self.progress_seconds or upload.id != lease.owner.upload:
                 reported = now
                 counts: dict[str, Any] = pipeline.counts()
                 lease.save(upload=upload.id, **counts)
-                self.watcher.going(lease.manifest.export_id, counts)
+                self.watcher.progressed(lease.manifest.export_id, counts)
 
-    def _data_key(self, order: Order, export_id: str, now: datetime) -> str:
-        folder = data_folder(self.prefix, order.loyalty_id, order.output_format)
-        return f"{folder}dt={now:%Y-%m-%d}/{export_id}.{SUFFIXES[order.output_format]}"
-
-    def _catch_up(self, order: Order) -> None:
+    def _catch_up(self, loyalty_id: int) -> None:
         try:
-            self.manifests.catch_up(order.loyalty_id)
-        except (UnreadableManifest, *StorageError):
-            logger.exception("latest is not caught up", loyalty_id=order.loyalty_id)
+            self.manifests.latest.catch_up(loyalty_id)
+        except (UnreadableManifest, *AWS_ERRORS):
+            logger.exception("latest is not caught up", loyalty_id=loyalty_id)
 
 
 def _now() -> str:
@@ -179,5 +177,5 @@ def _now() -> str:
 def _discard(upload: Upload) -> None:
     try:
         upload.abort()
-    except StorageError:
-        logger.exception("A half upload is left to the bucket's lifecycle rule")
+    except AWS_ERRORS:
+        logger.exception("An unfinished upload is left to the bucket's lifecycle rule")

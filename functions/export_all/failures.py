@@ -1,27 +1,35 @@
-"""Why an export failed, as its manifest and its callers are told: by a name, with the remedy, and without secrets."""
+"""Why an export failed, as its manifest says it: by a name, with the remedy, and without secrets.
+
+What fails in Altcraft or in reading its token has the name that it has for an activation, too.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from altcraft.errors import (
-    AltcraftError,
-    ErrorReply,
-    IncoherentReply,
-    NotUnderstood,
-    Refused,
-    TokenRefused,
-    Unreachable,
-)
+from altcraft.errors import AltcraftError, AltcraftFailure, ErrorReply
 from altcraft.token import UnusableToken
-from export_all.formats import FormatUnavailable
-from export_all.storage import storage_detail
+from export_all.aws_errors import detail_of
+from export_all.formats.registry import FormatUnavailable
 from lambda_support.secrets import SecretError
 from lambda_support.settings import SettingsError
+
+FailureType = Literal[
+    AltcraftFailure,
+    "token_unreadable",
+    "not_configured",
+    "format_unavailable",
+    "storage_unavailable",
+    "deadline",
+    "killed",
+    "not_begun",
+    "stopped",
+    "internal_error",
+]
 
 
 class DeadlinePassed(Exception):
@@ -29,49 +37,49 @@ class DeadlinePassed(Exception):
 
 
 class EndedByHand(Exception):
-    """Whoever runs the export wants it no more."""
+    """The person who runs the export has ended it."""
+
+
+class ExportFailed(Exception):
+    """A run failed and another try may succeed; raised so that Lambda tries an asynchronous run again."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What is told of an exception. `retryable`: the same export may succeed without anyone changing anything here."""
+    """What a manifest says of a failure. `retryable`: the same export may succeed without anyone changing anything here."""
 
-    type: str
+    type: FailureType
     detail: str
-    retryable: bool
+    retryable: bool = True
     refusal: ErrorReply | None = None
 
     def members(self) -> dict[str, object]:
-        """The failure as it stands in the manifest."""
+        """The failure as it is in the manifest."""
         members: dict[str, object] = {"type": self.type, "detail": self.detail, "retryable": self.retryable}
         if self.refusal is not None:
             members["altcraft"] = {"error": self.refusal.error, "error_text": self.refusal.error_text}
         return members
 
 
-_NAMES: Final[dict[type[AltcraftError], str]] = {
-    TokenRefused: "token_refused",
-    NotUnderstood: "altcraft_failing",
-    Refused: "refused",
-    Unreachable: "altcraft_unreachable",
-    IncoherentReply: "incoherent_reply",
-}
+KILLED: Final = Failure("killed", "The run ended without a word: it was killed, or never began. Export again.")
+DEFECT: Final = Failure("internal_error", "The log holds the reason.")
 
 
-def failure(error: BaseException) -> Failure | None:
-    """What is told of an error; None for a defect of ours, which tells nothing to anyone but the log."""
+def failure_of(error: BaseException) -> Failure | None:
+    """What a manifest says of an error; None for a defect of ours, which is for the log alone."""
     match error:
         case AltcraftError():
-            name = next(name for kind, name in _NAMES.items() if isinstance(error, kind))
-            return Failure(name, str(error), error.retryable, error.refusal)
+            return Failure(error.kind, str(error), error.retryable, error.refusal)
+        case SecretError() | UnusableToken():
+            return Failure("token_unreadable", str(error))
+        case SettingsError():
+            return Failure("not_configured", str(error))
         case DeadlinePassed():
-            return Failure("deadline", str(error), retryable=True)
+            return Failure("deadline", str(error))
         case EndedByHand():
-            return Failure("stopped", "The run was ended by hand. Export again.", retryable=True)
-        case SecretError() | SettingsError() | UnusableToken():
-            return Failure("not_configured", str(error), retryable=True)
+            return Failure("stopped", "The run was ended by hand. Export again.")
         case FormatUnavailable():
             return Failure("format_unavailable", str(error), retryable=False)
         case ClientError() | BotoCoreError() | ResponseParserError():
-            return Failure("storage_unavailable", storage_detail(error), retryable=True)
+            return Failure("storage_unavailable", detail_of(error))
     return None

@@ -1,7 +1,7 @@
 """A manifest: what is known of one export, as S3 keeps it and as callers see it.
 
-One that was written by hand, or by another version of this product, is read by the fields known here: what is missing, of
-another type or contradictory is refused, and what is unknown is not looked at.
+One that was written by hand, or by another version of this product, is read by the fields known here: a field that is missing
+or of another type is refused, and an unknown one is ignored.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from export_all.failures import KILLED
+
 if TYPE_CHECKING:
-    from export_all.orders import Order
+    from export_all.requests import ExportRequest
 
 LONGEST_MANIFEST: Final = 64 << 10
 """Bytes of a manifest; ours have less than 2,000."""
@@ -22,7 +24,7 @@ Status = Literal["running", "succeeded", "failed"]
 
 
 class UnreadableManifest(Exception):
-    """An object stands where a manifest belongs and is none that this version understands. The message names it."""
+    """An object in the place of a manifest is none that this version understands. The message names it."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Manifest:
     sha256: str | None = None
     error: dict[str, object] | None = None
     suspect: bool = False
-    """Whole, but with no codes, or with too few beside the newest good export before it."""
+    """Whole, but with no codes, or with too few compared with the newest good export before it."""
     accept_fewer: bool = False
-    """`latest` moves to it all the same, because whoever asked for it said so."""
+    """`latest` moves to it all the same, because the request said so."""
 
     @property
     def withheld(self) -> bool:
@@ -56,7 +58,7 @@ class Manifest:
 
     @property
     def age(self) -> tuple[datetime, str]:
-        """What exports are ordered by: when they began."""
+        """By which exports are ordered: when they began."""
         return datetime.fromisoformat(self.started_at).astimezone(UTC), self.export_id
 
     @property
@@ -77,19 +79,19 @@ class Manifest:
         return (datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)).total_seconds()
 
     def killed(self) -> Manifest:
-        """The manifest of a run that says running and cannot be any more."""
-        error: dict[str, object] = {
-            "type": "killed",
-            "detail": "The run ended without a word: it was killed, or never began. Export again.",
-            "retryable": True,
-        }
-        return replace(self, status="failed", error=error)
+        """The manifest of a run that says running and cannot be running any more."""
+        return replace(self, status="failed", error=KILLED.members())
 
 
-def begun(export_id: str, order: Order, now: datetime) -> Manifest:
+def begun(export_id: str, request: ExportRequest, now: datetime) -> Manifest:
     """The manifest of an export that begins."""
     return Manifest(
-        export_id, order.loyalty_id, "running", order.output_format, rfc3339(now), accept_fewer=order.accept_fewer
+        export_id,
+        request.loyalty_id,
+        "running",
+        request.output_format,
+        rfc3339(now),
+        accept_fewer=request.accept_fewer,
     )
 
 

@@ -1,108 +1,52 @@
-"""The manifests of exports in S3: what each export is, who is at it, and which good one is the newest.
+"""The manifests of exports: announced, claimed by the run that works on one, and read.
 
-Every write is conditional, so that of two who run the same export only one goes on, and `latest` never goes backwards:
-
-    {prefix}exports/{export_id}.json           the manifest: running, then succeeded or failed
-    {prefix}latest/loyalty_id={id}.json        the manifest of the newest good export
-
-A guard stands over `latest`: it does not move to an export that has no codes, or far fewer than the one it names, unless that
-export says `accept_fewer`.
-
-Who is at it stands in the object's metadata, not in the manifest: `request` (the invocation's id, which Lambda keeps when it
-tries again), `attempt` (one try of it), `seen` (its last sign of life), `key` and `upload` (what a dead try may have left half
-uploaded), and `mark` (by which the data object is known that a try was about to publish).
+Every write is conditional, so that of two runs of the same export only one goes on.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
-from export_all.manifest import (
-    LONGEST_MANIFEST,
-    Manifest,
-    UnreadableManifest,
-    begun,
-    read_manifest,
-    rfc3339,
-    too_few,
-)
-from export_all.orders import OUTPUT_FORMATS, Order
-from export_all.storage import LOST_RACE, MISSING, StorageError, code_of
-from export_all.upload import seen_at
-from export_all.watching import Telemetry, Watcher
+from export_all.aws_errors import AWS_ERRORS
+from export_all.latest import LATEST_MINIMUM_PERCENT, Latest
+from export_all.manifest import Manifest, begun, rfc3339
+from export_all.manifest_store import MOST_TRIES, ManifestStore, Owner, Stored, Unsettled
+from export_all.telemetry import Telemetry, Watcher
 from lambda_support.telemetry import logger
 
+if TYPE_CHECKING:
+    from export_all.requests import ExportRequest
+
 LIFETIME: Final = timedelta(seconds=900)
-"""A run that gives no sign of life for so long is dead, and one that nobody has begun by then never begins. A run writes its
-manifest every few seconds, however long it takes; this is what Lambda gives it in all."""
-
-LATEST_MINIMUM_PERCENT: Final = 50
-
-_MOST_TRIES: Final = 10
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who is at an export; nobody yet, where the fields are empty."""
-
-    request: str = ""
-    attempt: str = ""
-    seen: str = ""
-    key: str = ""
-    upload: str = ""
-    mark: str = ""
-
-
-class Superseded(Exception):
-    """Another run has taken this export over."""
+"""A run without a sign of life for this long is dead, and one that has not begun by then never begins. A run writes its
+manifest every few seconds, however long it takes; this is all the time that Lambda gives it."""
 
 
 class OtherExport(Exception):
-    """The export id belongs to an export of something else."""
-
-
-class Unsettled(Exception):
-    """A conditional write was lost again and again, and nothing says to whom."""
-
-
-class _Stored(NamedTuple):
-    """A manifest as it lies in S3."""
-
-    manifest: Manifest
-    owner: Owner
-    etag: str
-
-    def overdue(self, now: datetime) -> bool:
-        """Whether it says running and cannot be any more: nobody has given a sign of life for too long."""
-        seen = datetime.fromisoformat(self.owner.seen or self.manifest.started_at)
-        return self.manifest.status == "running" and now - seen > LIFETIME
+    """The export id belongs to an export of another program or format."""
 
 
 @dataclass
 class Lease:
     """One run's claim on an export. Lost at the moment another run writes the manifest."""
 
-    _manifests: Manifests = field(repr=False)
+    _store: ManifestStore = field(repr=False)
     manifest: Manifest
     owner: Owner
     _etag: str
 
-    def save(self, *, upload: str = "", mark: str = "", **changes: Any) -> Manifest:
-        """Change the manifest's fields, and say what is being uploaded.
+    def save(self, *, upload: str = "", tag: str = "", **changes: Any) -> Manifest:
+        """Change the manifest's fields, and note the upload: its id, and its ownership tag where it is about to be published.
 
         Raises:
             Superseded: the claim is lost.
         """
         self.manifest = replace(self.manifest, **changes)
-        self.owner = replace(self.owner, upload=upload, mark=mark, seen=rfc3339(datetime.now(UTC)))
-        self._etag = self._manifests.overwrite(self.manifest, self.owner, self._etag)
+        self.owner = replace(self.owner, upload=upload, tag=tag, seen=rfc3339(datetime.now(UTC)))
+        self._etag = self._store.overwrite(self.manifest, self.owner, self._etag)
         return self.manifest
 
 
@@ -114,7 +58,7 @@ class Manifests:
         bucket: where they are.
         prefix: what every key begins with.
         least_percent: an export with fewer codes than this percentage of what `latest` has is suspect.
-        watcher: reports exports that are found to have ended, and suspect ones; None: to log and metrics.
+        watcher: reports exports that are found to have ended, and suspect ones; None: to the log and the metrics.
     """
 
     def __init__(
@@ -125,11 +69,9 @@ class Manifests:
         least_percent: int = LATEST_MINIMUM_PERCENT,
         watcher: Watcher | None = None,
     ) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._prefix = prefix
-        self._least_percent = least_percent
+        self._store = ManifestStore(s3, bucket, prefix)
         self._watcher: Watcher = watcher or Telemetry()
+        self.latest: Final = Latest(self._store, least_percent, self._watcher)
 
     def read(self, export_id: str) -> Manifest | None:
         """A manifest as it was written; None where there is none.
@@ -137,23 +79,23 @@ class Manifests:
         Raises:
             UnreadableManifest: something else is in its place.
         """
-        stored = self._read_export(export_id)
+        stored = self._store.find(export_id)
         return stored.manifest if stored else None
 
     def look(self, export_id: str, now: datetime) -> Manifest | None:
-        """A manifest as a reader is to see it: of a run that was killed, what came of it. None where there is none.
+        """A manifest as a reader is to see it: of a run that was killed, how it ended. None where there is none.
 
-        Whoever looks catches up what a run could not write: the manifest of a whole object, and `latest`.
+        What a killed run could not write is written here: the manifest of a complete object, and `latest`.
 
         Raises:
             UnreadableManifest: something else is in its place.
-            StorageError: S3 does not say what came of a killed run.
+            AWS_ERRORS: S3 does not say how a killed run ended.
         """
-        stored = self._read_export(export_id)
+        stored = self._store.find(export_id)
         if stored is None:
             return None
         manifest = stored.manifest
-        if stored.overdue(now):
+        if _is_overdue(stored, now):
             adopted = self._adopt(stored, now)
             if adopted is None:
                 return manifest.killed()
@@ -161,254 +103,83 @@ class Manifests:
         if manifest.status != "succeeded":
             return manifest
         try:
-            return self.settled(manifest)
-        except StorageError:
+            return self.latest.settled(manifest)
+        except AWS_ERRORS:
             logger.exception("latest is not caught up yet", export_id=export_id)
             return manifest
 
     def announce(self, manifest: Manifest) -> Manifest:
-        """Write the manifest of an export that is about to be run; give back the one that is there already."""
-        if self._write(self._key(manifest.export_id), manifest, Owner(), IfNoneMatch="*"):
+        """Write the manifest of an export that is about to be run; the one that is there already, where there is one."""
+        if self._store.write(manifest, Owner(), IfNoneMatch="*"):
             return manifest
         return self.read(manifest.export_id) or manifest
 
-    def claim(self, export_id: str, order: Order, key: str, request: str, now: datetime) -> Lease | Manifest:
-        """Claim an export, to run it; or the manifest, where it has succeeded or another run is at it.
+    def claim(
+        self, export_id: str, request: ExportRequest, key: str, invocation: str, now: datetime
+    ) -> Lease | Manifest:
+        """Claim an export, to run it; its manifest where it has succeeded or another run works on it.
 
-        What nobody has begun can be claimed, what has failed or was killed, and by Lambda's next try of the same request
-        also what is running. A run that still lives notices at its next write.
+        An export can be claimed that no run has begun, that has failed or that was killed; and by Lambda's next try of the same
+        invocation also one that is running. A run that is still alive notices at its next write.
 
         Args:
             export_id: the export's.
-            order: what it exports.
-            key: where its data is to be; an earlier try's key goes before, so that no two tries leave two objects.
-            request: the invocation's id.
+            request: what it exports.
+            key: where its data is to be; an earlier try's key takes precedence, so that two tries leave one object.
+            invocation: its id.
             now: when the run begins.
 
         Raises:
-            OtherExport: the id is that of another order's export.
+            OtherExport: the id is that of an export of something else.
             UnreadableManifest: something else is in the manifest's place.
         """
-        fresh = begun(export_id, order, now)
-        for _ in range(_MOST_TRIES):
-            owner = Owner(request, uuid.uuid4().hex, rfc3339(now), key)
-            stored = self._read_export(export_id)
+        fresh = begun(export_id, request, now)
+        for _ in range(MOST_TRIES):
+            owner = Owner(invocation, uuid.uuid4().hex, rfc3339(now), key)
+            stored = self._store.find(export_id)
             if stored is None:
-                etag = self._write(self._key(export_id), fresh, owner, IfNoneMatch="*")
+                etag = self._store.write(fresh, owner, IfNoneMatch="*")
             else:
                 manifest, before, etag_before = stored
-                if (manifest.loyalty_id, manifest.output_format) != (order.loyalty_id, order.output_format):
+                if (manifest.loyalty_id, manifest.output_format) != (request.loyalty_id, request.output_format):
                     raise OtherExport(
                         f"{export_id} is an export of program {manifest.loyalty_id} as {manifest.output_format}"
                     )
-                others = (
-                    manifest.status == "running" and not stored.overdue(now) and before.request not in ("", request)
+                another_runs = (
+                    manifest.status == "running"
+                    and not _is_overdue(stored, now)
+                    and before.invocation not in ("", invocation)
                 )
-                if manifest.status == "succeeded" or others:
+                if manifest.status == "succeeded" or another_runs:
                     return manifest
                 if adopted := self._adopt(stored, now):
                     return adopted
                 owner = replace(owner, key=before.key or key)
-                etag = self._write(self._key(export_id), fresh, owner, IfMatch=etag_before)
+                etag = self._store.write(fresh, owner, IfMatch=etag_before)
                 if etag and before.upload:
-                    self._abort(before)
+                    self._store.abort_upload(before)
             if etag:
-                return Lease(self, fresh, owner, etag)
-        raise Unsettled(f"the manifest of {export_id} could not be written")
+                return Lease(self._store, fresh, owner, etag)
+        raise Unsettled(f"the manifest of {export_id}")
 
-    def judged(self, manifest: Manifest) -> Manifest:
-        """A whole export's manifest, with the verdict whether it is suspect beside what `latest` has now."""
-        try:
-            newest = self._read_latest(manifest.loyalty_id)
-        except UnreadableManifest as error:
-            # What cannot be compared with is no reason to be sure, and not ours to replace unasked.
-            logger.error(str(error), export_id=manifest.export_id)
-            return replace(manifest, suspect=True)
-        least, before = self._least_percent, newest.manifest if newest else None
-        return replace(manifest, suspect=manifest.suspect or too_few(manifest.codes, before, least))
-
-    def _adopt(self, stored: _Stored, now: datetime) -> Manifest | None:
-        """Make an export good whose run was killed after its object could be seen and before the manifest said so."""
+    def _adopt(self, stored: Stored, now: datetime) -> Manifest | None:
+        """Adopt the object of a run that was killed after publishing it and before the manifest said so."""
         manifest, owner, etag = stored
-        if manifest.status != "running" or not owner.mark:
+        if manifest.status != "running" or not owner.tag:
             return None
-        there = seen_at(self._s3, self._bucket, owner.key)
-        if there is None or there.mark != owner.mark:
+        published = self._store.published(owner.key)
+        if published is None or published.tag != owner.tag:
             return None
-        good = self.judged(replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key))
-        if not self._write(self._key(good.export_id), good, owner, IfMatch=etag):
+        good = self.latest.judged(replace(manifest, status="succeeded", finished_at=rfc3339(now), key=owner.key))
+        if not self._store.write(good, owner, IfMatch=etag):
             return None
         self._watcher.ended(good)
         if good.withheld:
             self._watcher.suspected(good)
         return good
 
-    def overwrite(self, manifest: Manifest, owner: Owner, etag: str) -> str:
-        """Write a manifest over the one with this ETag; the new ETag.
 
-        Raises:
-            Superseded: another run has written it since.
-        """
-        key = self._key(manifest.export_id)
-        for _ in range(_MOST_TRIES):
-            if written := self._write(key, manifest, owner, IfMatch=etag):
-                return written
-            stored = self._read_export(manifest.export_id)
-            # A write whose answer was lost is made again by the SDK, and then loses against itself.
-            if stored is None or stored.owner.attempt != owner.attempt:
-                raise Superseded(manifest.export_id)
-            etag = stored.etag
-        raise Unsettled(f"the manifest of {manifest.export_id} could not be written")
-
-    def settled(self, manifest: Manifest, *, accept_fewer: bool = False) -> Manifest:
-        """A good export, once `latest` has moved to it where it should; its manifest, which may say suspect only now.
-
-        Args:
-            manifest: of an export that has succeeded.
-            accept_fewer: whether whoever asks now accepts it should it be suspect.
-        """
-        if accept_fewer and not manifest.accept_fewer:
-            manifest = self._amend(manifest, accept_fewer=True)
-        if manifest.withheld or self.publish(manifest, over_unreadable=accept_fewer):
-            return manifest
-        return self.read(manifest.export_id) or manifest
-
-    def publish(self, manifest: Manifest, *, over_unreadable: bool = False) -> bool:
-        """Make a good export the newest one of its program, unless a newer one is, or it is suspect; whether it is now.
-
-        Args:
-            manifest: of an export that has succeeded.
-            over_unreadable: replace also what is no manifest of ours, and may have been newer.
-        """
-        key = self._latest_key(manifest.loyalty_id)
-        for _ in range(_MOST_TRIES):
-            try:
-                stored = self._read_latest(manifest.loyalty_id)
-                condition = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
-            except UnreadableManifest as error:
-                if not over_unreadable:
-                    logger.error(str(error), export_id=manifest.export_id)
-                    return False
-                stored, condition = None, {}
-            if stored is not None and stored.manifest.age >= manifest.age:
-                return stored.manifest.export_id == manifest.export_id
-            # Judged again by the very object that the condition names: another export may have moved `latest` since.
-            judged = self.judged(manifest)
-            if judged.withheld:
-                if not manifest.suspect:
-                    self._amend(manifest, suspect=True)
-                    self._watcher.suspected(judged)
-                return False
-            if self._write(key, judged, Owner(), **condition):
-                return True
-        raise Unsettled(f"{key} could not be written")
-
-    def catch_up(self, loyalty_id: int) -> None:
-        """Move `latest` to the newest good export, where the run of that one could not write it.
-
-        Raises:
-            UnreadableManifest: something else is in a manifest's place.
-            StorageError: S3 does not say, or `latest` still cannot be written.
-        """
-        newest = self._read_latest(loyalty_id)
-        later = [
-            (object_key.rpartition("/")[2].partition(".")[0], object_key)
-            for folder in data_folders(self._prefix, loyalty_id)
-            for object_key in self._keys_after(folder, newest.manifest if newest else None)
-        ]
-        for export_id, object_key in sorted(later, reverse=True):
-            manifest = self.read(export_id)
-            # An object without its manifest is of a run that goes on, or was killed.
-            if manifest is None or manifest.key != object_key or manifest.status != "succeeded" or manifest.withheld:
-                continue
-            if self.publish(manifest):
-                return
-
-    def _keys_after(self, folder: str, newest: Manifest | None) -> list[str]:
-        """The data objects of a folder since the day on which an export began."""
-        since = {"StartAfter": f"{folder}dt={newest.age[0]:%Y-%m-%d}"} if newest else {}
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder, **since)
-        return [found["Key"] for page in pages for found in page.get("Contents", [])]
-
-    def _amend(self, manifest: Manifest, **changes: Any) -> Manifest:
-        """Change a manifest that nobody is at any more."""
-        for _ in range(_MOST_TRIES):
-            stored = self._read_export(manifest.export_id)
-            if stored is None:
-                break
-            amended = replace(stored.manifest, **changes)
-            if self._write(self._key(manifest.export_id), amended, stored.owner, IfMatch=stored.etag):
-                return amended
-        raise Unsettled(f"the manifest of {manifest.export_id} could not be written")
-
-    def _key(self, export_id: str) -> str:
-        return f"{self._prefix}exports/{export_id}.json"
-
-    def _latest_key(self, loyalty_id: int) -> str:
-        return f"{self._prefix}latest/loyalty_id={loyalty_id}.json"
-
-    def _read_export(self, export_id: str) -> _Stored | None:
-        key = self._key(export_id)
-        stored = self._read(key)
-        if stored is not None and stored.manifest.export_id != export_id:
-            raise UnreadableManifest(f"{key} is the manifest of another export")
-        return stored
-
-    def _read_latest(self, loyalty_id: int) -> _Stored | None:
-        key = self._latest_key(loyalty_id)
-        stored = self._read(key)
-        if stored is not None and (stored.manifest.loyalty_id, stored.manifest.status) != (loyalty_id, "succeeded"):
-            raise UnreadableManifest(f"{key} is not the manifest of a good export of program {loyalty_id}")
-        return stored
-
-    def _read(self, key: str) -> _Stored | None:
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in MISSING:
-                return None
-            raise
-        body = found["Body"].read(LONGEST_MANIFEST + 1)
-        return _Stored(read_manifest(body, key), _owner(found["Metadata"]), found.get("ETag", ""))
-
-    def _write(self, key: str, manifest: Manifest, owner: Owner, **condition: str) -> str:
-        """The new ETag; `""` where the condition does not hold, or the answer does not say: then look what is there."""
-        try:
-            written = self._s3.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=json.dumps(asdict(manifest), ensure_ascii=False).encode(),
-                ContentType="application/json",
-                CacheControl="no-store",
-                Metadata={name: text for name, text in asdict(owner).items() if text},
-                **condition,
-            )
-        except ClientError as error:
-            # S3 answers NoSuchKey where the object to be matched is gone.
-            if code_of(error) in LOST_RACE | MISSING:
-                return ""
-            raise
-        etag: str = written.get("ETag", "")
-        return etag
-
-    def _abort(self, owner: Owner) -> None:
-        try:
-            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=owner.key, UploadId=owner.upload)
-        except ClientError as error:
-            if code_of(error) != "NoSuchUpload":
-                raise
-
-
-def data_folder(prefix: str, loyalty_id: int, output_format: str) -> str:
-    """Where the data of a program's exports in a format lies, by days. JSON Lines is right under `promocodes/`."""
-    folder = "" if output_format == "jsonl" else f"{output_format}/"
-    return f"{prefix}promocodes/{folder}loyalty_id={loyalty_id}/"
-
-
-def data_folders(prefix: str, loyalty_id: int) -> list[str]:
-    """Where the data of a program's exports lies, in every format."""
-    return [data_folder(prefix, loyalty_id, output_format) for output_format in OUTPUT_FORMATS]
-
-
-def _owner(metadata: Mapping[str, str]) -> Owner:
-    return Owner(**{one.name: metadata.get(one.name, "") for one in fields(Owner)})
+def _is_overdue(stored: Stored, now: datetime) -> bool:
+    """Whether a manifest says running and cannot be running any more: its last sign of life is too old."""
+    seen = datetime.fromisoformat(stored.owner.seen or stored.manifest.started_at)
+    return stored.manifest.status == "running" and now - seen > LIFETIME

@@ -1,9 +1,9 @@
-"""An export on its way: read and decoded, packed and hashed, uploaded, each step beside the others.
+"""The steps of an export, which run at the same time: the reply is read and decoded, packed and hashed, and uploaded.
 
     decode ──► pack ──► upload
 
-A step waits for the one behind it, so that a slow S3 slows the reading and fills no memory. Packing, hashing and sockets run
-outside of Python's lock: one CPU is used whole, a second one in part.
+A step waits for the one after it, so that a slow S3 slows the reading instead of filling the memory. Packing, hashing and
+sockets run outside of Python's lock: one CPU is used fully, a second one in part.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from export_all.conveyor import Conveyor
+from export_all.bounded_worker import BoundedWorker
 from export_all.upload import part_bytes
 
 if TYPE_CHECKING:
     from altcraft.export import Batch
-    from export_all.formats import Encoder
+    from export_all.formats.registry import Encoder
 
 BATCHES_WAITING: Final = 3
 """Batches between decoding and packing."""
@@ -31,7 +31,7 @@ _STOP_SECONDS: Final = 3.0
 
 
 class Source(Iterable["Batch"], Protocol):
-    """An export as the client gives it: complete and good only if the iteration ends by itself."""
+    """An export as the client returns it: complete and good only if the iteration ends without an exception."""
 
     bytes_in: int
 
@@ -47,10 +47,8 @@ class Destination(Protocol):
 
 
 class Pipeline:
-    """Carries one export to its destination. It runs by itself; whoever made it waits for its end.
-
-    The destination is left to be completed, or given up, by whoever made it.
-    """
+    """Carries one export to its destination, in threads of its own. The caller waits for its end, and then completes the
+    destination, or aborts it."""
 
     def __init__(self, source: Source, encoder: Encoder, upload: Destination) -> None:
         self._source = source
@@ -62,12 +60,12 @@ class Pipeline:
         self._sha256 = hashlib.sha256()
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._packing: Conveyor[Any] = Conveyor("pack", self._pack, BATCHES_WAITING)
-        self._uploading: Conveyor[bytes] = Conveyor("upload", upload.add, PARTS_WAITING)
+        self._packing: BoundedWorker[Any] = BoundedWorker("pack", self._pack, BATCHES_WAITING)
+        self._uploading: BoundedWorker[bytes] = BoundedWorker("upload", upload.add, PARTS_WAITING)
         threading.Thread(target=self._run, name="decode", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, so long at the most; whether it came.
+        """Wait for the end, for `seconds` at the most; whether it came.
 
         Raises:
             BaseException: what ended it, if it was not the export's own end.
@@ -78,12 +76,12 @@ class Pipeline:
         return ended
 
     def stop(self) -> None:
-        """End soon. What hangs in a socket is left behind and takes no part in anything any more."""
+        """End soon. A thread that hangs in a socket is abandoned, and what it still does has no effect."""
         self._packing.stop()
         self._uploading.stop(_STOP_SECONDS)
 
     def counts(self) -> dict[str, int]:
-        """What has gone through so far, by the names of the manifest's fields."""
+        """The counts so far, by the names of the manifest's fields."""
         return {
             "codes": self._codes,
             "attached": self._attached,
@@ -94,7 +92,7 @@ class Pipeline:
         }
 
     def sha256(self) -> str:
-        """The whole object's SHA-256, in hex; once it has ended."""
+        """The SHA-256 of the complete object, in hex; valid once the pipeline has ended."""
         return self._sha256.hexdigest()
 
     def _run(self) -> None:
@@ -122,7 +120,7 @@ class Pipeline:
         self._bytes_out += len(packed)
         self._part.write(packed)
         if self._part.tell() >= part_bytes(self._parts + 1):
-            part = self._part.getvalue()  # its own buffer, and no copy: the next one gets another
+            part = self._part.getvalue()  # the buffer itself, not a copy: the next part gets a new one
             self._part = io.BytesIO()
             self._parts += 1
             self._uploading.put(part)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from altcraft.wire import Wire
-from export_all.manifests import LATEST_MINIMUM_PERCENT
+from export_all.latest import LATEST_MINIMUM_PERCENT
 from lambda_support.settings import SettingsError, read
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function is told by its environment."""
+    """The environment of this function."""
 
     altcraft_url: str
     altcraft_secret_id: str

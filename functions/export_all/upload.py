@@ -1,4 +1,4 @@
-"""One object in S3 that is there whole or not at all."""
+"""One object in S3 that is published whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from export_all.storage import (
-    LOST_RACE,
-    MISSING,
-    StorageError,
-    StorageUnavailable,
-    UnreadableAnswer,
-    code_of,
-)
+from export_all.aws_errors import AWS_ERRORS, LOST_RACE, MISSING, StorageUnavailable, UnreadableAnswer, code_of
 
 FIRST_PART_BYTES: Final = 8 << 20
 _PARTS_OF_ONE_SIZE: Final = 1000
@@ -26,22 +19,22 @@ def part_bytes(number: int) -> int:
     return FIRST_PART_BYTES << (number - 1) // _PARTS_OF_ONE_SIZE
 
 
-_MARK: Final = "made-by"
+_TAG: Final = "made-by"
 
 
-class Seen(NamedTuple):
+class Found(NamedTuple):
     """An object that is at a key."""
 
     etag: str
-    mark: str
-    """Of the upload that made it; `""` where none of ours did."""
+    tag: str
+    """The ownership tag of the upload that made it; `""` where none of ours did."""
 
 
-def seen_at(s3: Any, bucket: str, key: str) -> Seen | None:
-    """The object at a key; None where there is surely none.
+def found_at(s3: Any, bucket: str, key: str) -> Found | None:
+    """The object at a key; None where there is certainly none.
 
     Raises:
-        StorageError: S3 does not say.
+        AWS_ERRORS: S3 does not say.
     """
     try:
         # Not HEAD: its refusals have no body, so that they all look the same.
@@ -51,18 +44,18 @@ def seen_at(s3: Any, bucket: str, key: str) -> Seen | None:
             return None
         raise
     found["Body"].close()
-    return Seen(_said(found, "ETag", "GetObject"), found["Metadata"].get(_MARK, ""))
+    return Found(_required(found, "ETag", "GetObject"), found["Metadata"].get(_TAG, ""))
 
 
-def _said(answer: Mapping[str, Any], member: str, operation: str) -> str:
-    """What S3 says of every success of an operation."""
+def _required(answer: Mapping[str, Any], member: str, operation: str) -> str:
+    """A member that S3 sends with every success of an operation."""
     if not answer.get(member):
         raise UnreadableAnswer(operation=operation)
     return str(answer[member])
 
 
 class AlreadyThere(Exception):
-    """The key holds an object that was not there to be replaced. `etag` is that object's."""
+    """The key holds an object that this upload may not replace. `etag` is that object's."""
 
     def __init__(self, key: str, etag: str) -> None:
         super().__init__(key)
@@ -76,15 +69,15 @@ class Unconfirmed(StorageUnavailable):
 class Upload:
     """An object in the making. Nobody sees it before `complete`, and nothing is left of it after `abort`.
 
-    Every part goes with a CRC-32, which S3 checks: botocore computes it without more libraries.
+    Every part is sent with its CRC-32, which S3 checks: botocore computes that one without further libraries.
     """
 
-    def __init__(self, s3: Any, bucket: str, key: str) -> None:
+    def __init__(self, s3: Any, bucket: str, key: str, media_type: str = "application/octet-stream") -> None:
         self._s3 = s3
         self._object: Final = {"Bucket": bucket, "Key": key}
-        self.mark: Final = uuid.uuid4().hex
-        """By which the object is known again, where S3's answer to `complete` is lost, or the run is killed after it."""
-        self._about: Final = {"ContentType": "application/octet-stream", "Metadata": {_MARK: self.mark}}
+        self.tag: Final = uuid.uuid4().hex
+        """The ownership tag: by it the object is known as ours, where S3's answer is lost or the run is killed after it."""
+        self._about: Final = {"ContentType": media_type, "Metadata": {_TAG: self.tag}}
         self._parts: list[dict[str, object]] = []
         self._only_part = b""
         self.id = ""
@@ -94,17 +87,17 @@ class Upload:
         """Send one more part, of the size that `part_bytes` says.
 
         Raises:
-            StorageError: S3 did not take it, or did not say so.
+            AWS_ERRORS: S3 did not take it, or did not say so.
         """
         if not self.id:
             begun = self._s3.create_multipart_upload(**self._object, **self._about, ChecksumAlgorithm="CRC32")
-            self.id = _said(begun, "UploadId", "CreateMultipartUpload")
+            self.id = _required(begun, "UploadId", "CreateMultipartUpload")
         number = len(self._parts) + 1
         sent = self._s3.upload_part(
             **self._object, UploadId=self.id, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32"
         )
-        said = {member: _said(sent, member, "UploadPart") for member in ("ETag", "ChecksumCRC32")}
-        self._parts.append({"PartNumber": number, **said})
+        checks = {member: _required(sent, member, "UploadPart") for member in ("ETag", "ChecksumCRC32")}
+        self._parts.append({"PartNumber": number, **checks})
 
     def add_last(self, part: bytes) -> None:
         """Send the last part, of any size. An object of one part needs no multipart upload: it is sent by `complete`."""
@@ -121,8 +114,8 @@ class Upload:
 
         Raises:
             AlreadyThere: another object is at the key.
-            Unconfirmed: nobody knows what is at the key.
-            StorageError: nothing of this upload is at the key.
+            Unconfirmed: S3 does not say what is at the key.
+            AWS_ERRORS: nothing of this upload is at the key.
         """
         condition = {"IfMatch": instead_of} if instead_of else {"IfNoneMatch": "*"}
         try:
@@ -134,27 +127,27 @@ class Upload:
                 answer = self._s3.put_object(
                     **self._object, **self._about, Body=self._only_part, ChecksumAlgorithm="CRC32", **condition
                 )
-            _said(answer, "ETag", "CompleteMultipartUpload" if self.id else "PutObject")
-        except StorageError as error:
-            self._find_out(error)
+            _required(answer, "ETag", "CompleteMultipartUpload" if self.id else "PutObject")
+        except AWS_ERRORS as error:
+            self._settle(error)
 
-    def _find_out(self, lost: Exception) -> None:
-        """Look whether the object is there: an answer that was lost is made up for by the SDK's next try, which loses."""
+    def _settle(self, lost: Exception) -> None:
+        """Look whether the object is there: where S3's answer is lost, the SDK tries again, and that try is refused."""
         key = self._object["Key"]
         try:
-            there = seen_at(self._s3, self._object["Bucket"], key)
-        except StorageError as error:
+            there = found_at(self._s3, self._object["Bucket"], key)
+        except AWS_ERRORS as error:
             if _is_refusal(lost):
                 raise lost from error
             raise Unconfirmed(f"S3 does not say whether {key} is there: ask for the export's status later") from error
-        if there is not None and there.mark == self.mark:
+        if there is not None and there.tag == self.tag:
             return
         if there is not None and isinstance(lost, ClientError) and code_of(lost) in LOST_RACE:
             raise AlreadyThere(key, there.etag) from lost
         raise lost
 
     def abort(self) -> None:
-        """Throw away what was sent."""
+        """Remove what was sent."""
         if not self.id:
             return
         try:
@@ -165,7 +158,7 @@ class Upload:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether S3 has surely done nothing: it says no, and not because an earlier try of the same call was done."""
+    """Whether S3 has certainly done nothing: it refuses, and not because an earlier try of the same call succeeded."""
     if not isinstance(error, ClientError) or code_of(error) in LOST_RACE | {"NoSuchUpload"}:
         return False
     status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)

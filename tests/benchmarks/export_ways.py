@@ -72,15 +72,15 @@ class _Unread:
 
         with requests.post(self._ends.endpoint, data=b"{}", stream=True, timeout=60) as response:
             while chunk := response.raw.read(CHUNK_BYTES):
-                yield Batch(chunk, (0, 0, 0))
+                yield Batch(chunk, 0, (0, 0, 0))
 
 
 def _run(ends: Ends, output_format: Any, source: Callable[[int], Any]) -> int:
     from export_all.exporter import Exporter
-    from export_all.orders import Order
+    from export_all.requests import ExportRequest
 
     exporter = Exporter(ends.s3, "bucket", "", source)
-    manifest = exporter.run(Order(PROGRAM, output_format), "export", "request", time.monotonic() + 3600)
+    manifest = exporter.run(ExportRequest(PROGRAM, output_format), "export", "request", time.monotonic() + 3600)
     if manifest.status != "succeeded":
         raise RuntimeError(str(manifest.error))
     return manifest.codes
@@ -111,13 +111,13 @@ def in_turn(ends: Ends) -> int:
     """Ours without its threads: the same steps, each waiting for the one before."""
     from datetime import UTC, datetime
 
-    from export_all.formats import encoder_for
+    from export_all.formats.registry import encoder_for
     from export_all.manifests import Lease, Manifests
-    from export_all.orders import Order
+    from export_all.requests import ExportRequest
     from export_all.upload import Upload, part_bytes
 
     manifests = Manifests(ends.s3, "bucket", "")
-    lease = manifests.claim("export", Order(PROGRAM), "key", "request", datetime.now(UTC))
+    lease = manifests.claim("export", ExportRequest(PROGRAM), "key", "request", datetime.now(UTC))
     if not isinstance(lease, Lease):
         raise TypeError("the export is another's")
     encoder, upload, codes = encoder_for("jsonl"), Upload(ends.s3, "bucket", "key"), 0
@@ -135,7 +135,7 @@ def in_turn(ends: Ends) -> int:
     upload.add_last(part.getvalue())
     lease.save(codes=codes, sha256=sha256.hexdigest())
     upload.complete()
-    manifests.publish(lease.save(status="succeeded"))
+    manifests.latest.publish(lease.save(status="succeeded"))
     return codes
 
 
@@ -155,7 +155,7 @@ def xmltodict_stream(ends: Ends) -> int:
     import requests
     import xmltodict
 
-    from export_all.formats import Gzip
+    from export_all.formats.text import Gzip
 
     codes = 0
     lines: list[bytes] = []

@@ -12,10 +12,10 @@ from altcraft.token import Token
 from altcraft.wire import Wire
 from export_all.exporter import Exporter
 from export_all.manifest import Manifest
-from export_all.orders import Order
+from export_all.requests import ExportRequest
 from tests.secret import Secret
 
-ORDER = Order(6)
+REQUEST = ExportRequest(6)
 ID = "20261122T030000Z-0123456789abcdef0123"
 
 
@@ -53,10 +53,10 @@ def exporter_of(bucket: Bucket, url: str, wire: Wire = "json", secret: Secret | 
     def source(loyalty_id: int) -> Export:
         return Client(url, Token(secret), wire, Timeouts(connect=1, read=5)).export_all(loyalty_id)
 
-    return Exporter(bucket.s3, bucket.name, "crm/", source, beat=0.01)
+    return Exporter(bucket.s3, bucket.name, "crm/", source, progress_seconds=0.01)
 
 
 def run(
-    exporter: Exporter, export_id: str = ID, order: Order = ORDER, request: str = "first", seconds: float = 60
+    exporter: Exporter, export_id: str = ID, order: ExportRequest = REQUEST, request: str = "first", seconds: float = 60
 ) -> Manifest:
     return exporter.run(order, export_id, request, time.monotonic() + seconds)

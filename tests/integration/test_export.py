@@ -24,17 +24,18 @@ from botocore.session import Session
 from altcraft.errors import Refused
 from altcraft.export_json import usual_batch
 from altcraft.wire import Wire
+from export_all.aws_errors import detail_of
 from export_all.exporter import Exporter
+from export_all.formats.registry import OUTPUT_FORMATS, OutputFormat
 from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
 from export_all.manifests import LIFETIME, Lease, Manifests, OtherExport
-from export_all.orders import OUTPUT_FORMATS, Order, OutputFormat
-from export_all.storage import storage_detail
+from export_all.requests import ExportRequest
 from export_all.upload import Unconfirmed, part_bytes
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
 from local.emulator.http import Request, Response
 from local.engine import Aws
-from tests.integration.exporters import ID, ORDER, Bucket, exporter_of, run
+from tests.integration.exporters import ID, REQUEST, Bucket, exporter_of, run
 from tests.proxy import PassOn, proxy
 from tests.secret import Secret
 
@@ -66,12 +67,14 @@ def test_a_program_lands_in_s3(exporter: Exporter, bucket: Bucket) -> None:
 def test_every_format_lands_under_its_own_name(bucket: Bucket, emulator: Emulator, output_format: OutputFormat) -> None:
     emulator.programs.create(6, generated=10)
 
-    manifest = run(exporter_of(bucket, emulator.url), order=Order(6, output_format))
+    manifest = run(exporter_of(bucket, emulator.url), order=ExportRequest(6, output_format))
 
     assert (manifest.status, manifest.codes) == ("succeeded", 10)
     suffix = {"jsonl": "jsonl.gz", "csv": "csv.gz", "parquet": "parquet"}[output_format]
     assert bucket.keys("crm/promocodes/") == [manifest.key]
     assert str(manifest.key).endswith(f"{ID}.{suffix}")
+    media_type = "application/vnd.apache.parquet" if output_format == "parquet" else "application/gzip"
+    assert bucket.s3.head_object(Bucket=bucket.name, Key=manifest.key)["ContentType"] == media_type
 
 
 @pytest.mark.parametrize("null", [True, False])
@@ -81,7 +84,7 @@ def test_an_empty_program_is_an_empty_object(
     emulator.settings = msgspec.structs.replace(emulator.settings, empty_export_as_null=null)
     emulator.programs.create(7)
 
-    manifest = run(exporter, order=Order(7))
+    manifest = run(exporter, order=ExportRequest(7))
 
     assert (manifest.status, manifest.codes, bucket.rows(manifest)) == ("succeeded", 0, [])
 
@@ -92,9 +95,9 @@ FAULTS: dict[str, tuple[AnyFault, str, bool]] = {
     "token refused": (Refuse(error=401, error_text="API token required", calls=None), "token_refused", True),
     "refused after the rows": (Late(rows=900, error=901, error_text="no"), "refused", False),
     "failing after the rows": (Late(rows=900, error=500, error_text="no"), "altcraft_failing", True),
-    "cut off": (Cut(after=30_000), "incoherent_reply", True),
+    "cut off": (Cut(after=30_000), "altcraft_incoherent", True),
     "no reply": (Drop(), "altcraft_unreachable", True),
-    "a page": (Page(status=200), "incoherent_reply", True),
+    "a page": (Page(status=200), "altcraft_incoherent", True),
     "a page instead of service": (Page(status=503), "altcraft_unreachable", True),
     "too many requests": (Page(status=429, body="slow down"), "altcraft_unreachable", True),
 }
@@ -177,7 +180,7 @@ def test_an_export_id_belongs_to_one_order(exporter: Exporter) -> None:
     run(exporter)
 
     with pytest.raises(OtherExport):
-        run(exporter, order=Order(7))
+        run(exporter, order=ExportRequest(7))
 
 
 # --- killed runs, by what they leave behind ---------------------------------------------------------------------------
@@ -185,7 +188,7 @@ def test_an_export_id_belongs_to_one_order(exporter: Exporter) -> None:
 
 def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
     """What a run leaves that was killed: its hold."""
-    claimed = exporter.manifests.claim(ID, ORDER, key, request, began)
+    claimed = exporter.manifests.claim(ID, REQUEST, key, request, began)
     assert isinstance(claimed, Lease)
     return claimed
 
@@ -346,7 +349,7 @@ class Rows:
 def test_a_run_that_was_superseded_publishes_nothing(bucket: Bucket) -> None:
     # Given a slow run whose request Lambda has given to another sandbox
     rows = Rows()
-    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, beat=60)
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, progress_seconds=60)
     seen: list[Manifest] = []
     slow = threading.Thread(target=lambda: seen.append(run(exporter)))
     slow.start()
@@ -377,7 +380,7 @@ def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
 
 def test_a_run_tells_how_far_it_is(bucket: Bucket) -> None:
     rows = Rows()
-    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, beat=0.01)
+    exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, progress_seconds=0.01)
     running = threading.Thread(target=run, args=(exporter,))
     running.start()
     assert rows.reached.wait(10)
@@ -394,23 +397,24 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
     manifests = Manifests(bucket.s3, bucket.name, "crm/")
     now = datetime.now(UTC)
     older, newer = (
-        replace(begun(name, ORDER, moment), status="succeeded", codes=1)
+        replace(begun(name, REQUEST, moment), status="succeeded", codes=1)
         for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
     )
 
-    assert manifests.publish(newer)
-    assert not manifests.publish(older)
+    assert manifests.latest.publish(newer)
+    assert not manifests.latest.publish(older)
     assert bucket.latest() == "newer"
-    assert manifests.publish(newer)
+    assert manifests.latest.publish(newer)
 
 
 def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
     now = datetime.now(UTC)
     exports = [
-        replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded", codes=1) for n in range(8)
+        replace(begun(f"export-{n}", REQUEST, now + timedelta(seconds=n)), status="succeeded", codes=1)
+        for n in range(8)
     ]
     threads = [
-        threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").publish, args=(manifest,))
+        threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").latest.publish, args=(manifest,))
         for manifest in exports
     ]
     for thread in threads:
@@ -427,7 +431,7 @@ def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
 def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, accept_fewer: bool = False) -> Manifest:
     """Export a program 6 that has so many codes by now."""
     emulator.programs.create(6, generated=codes)
-    return run(exporter, name, Order(6, accept_fewer=accept_fewer), request=name)
+    return run(exporter, name, ExportRequest(6, accept_fewer=accept_fewer), request=name)
 
 
 @pytest.mark.parametrize(
@@ -501,8 +505,8 @@ def test_an_export_that_was_overtaken_is_judged_by_what_latest_has_by_then(bucke
     bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
     large = replace(small, export_id="export-2", codes=1000, started_at=rfc3339(now - timedelta(hours=1)))
 
-    assert exporter.manifests.publish(large)
-    assert not exporter.manifests.publish(small)
+    assert exporter.manifests.latest.publish(large)
+    assert not exporter.manifests.latest.publish(small)
 
     assert (bucket.latest(), exporter.manifests.read("export-3")) == ("export-2", replace(small, suspect=True))
 
@@ -551,7 +555,9 @@ def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_
 
 def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emulator) -> None:
     key = "crm/latest/loyalty_id=6.json"
-    newer = asdict(replace(begun("export-1", ORDER, datetime.now(UTC)), status="succeeded", codes=1000)) | {"shards": 5}
+    newer = asdict(replace(begun("export-1", REQUEST, datetime.now(UTC)), status="succeeded", codes=1000)) | {
+        "shards": 5
+    }
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=json.dumps(newer).encode())
     exporter = exporter_of(bucket, emulator.url)
 
@@ -826,7 +832,7 @@ def test_an_object_that_nobody_can_look_at_is_neither_announced_nor_forgotten(bu
     exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
     with pytest.raises(Unconfirmed, match="ask for the export's status later"):
         run(exporter)
-    assert (exporter.manifests.read(ID) or begun(ID, ORDER, datetime.now(UTC))).status == "running"
+    assert (exporter.manifests.read(ID) or begun(ID, REQUEST, datetime.now(UTC))).status == "running"
 
     # Then the next try does not begin anew as long as it cannot look
     with pytest.raises(ClientError):
@@ -909,7 +915,7 @@ def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     with pytest.raises(ClientError) as caught:
         run(missing)
 
-    assert storage_detail(caught.value) == "the bucket does not exist: EXPORT_BUCKET must name one"
+    assert detail_of(caught.value) == "the bucket does not exist: EXPORT_BUCKET must name one"
 
 
 # --- SIGKILL ----------------------------------------------------------------------------------------------------------
@@ -982,20 +988,20 @@ def post(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "name", "words"),
     [
-        ({"ALTCRAFT_SECRET_ID": "no-such-secret"}, "no-such-secret"),
-        ({"ALTCRAFT_URL": "altcraft.example"}, "ALTCRAFT_URL"),
+        ({"ALTCRAFT_SECRET_ID": "no-such-secret"}, "token_unreadable", "no-such-secret"),
+        ({"ALTCRAFT_URL": "altcraft.example"}, "not_configured", "ALTCRAFT_URL"),
     ],
     ids=["an unreadable secret", "no address"],
 )
 def test_what_is_not_set_up_is_named_in_the_manifest(
-    aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], words: str
+    aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], name: str, words: str
 ) -> None:
     done = invoke(settings_of(aws, emulator, bucket) | wrong, {"loyalty_id": 6})
 
     manifest = json.loads(done.stdout.splitlines()[-1])
-    assert (manifest["status"], manifest["error"]["type"]) == ("failed", "not_configured")
+    assert (manifest["status"], manifest["error"]["type"]) == ("failed", name)
     assert words in manifest["error"]["detail"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from export_all.exporter import Exporter
-from export_all.orders import Order
+from export_all.requests import ExportRequest
 from local import analytics
 from local.emulator import Emulator
 from local.engine import Aws
@@ -77,23 +77,23 @@ def exports(tmp_path: Path, bucket: Bucket, exporter: Exporter, emulator: Emulat
     programs.add(5, "soon", expire_date=TOMORROW)
     programs.add(6, "one")
     programs.add(7, "x", "y")
-    assert run(exporter, "e-51", Order(5)).status == "succeeded"
+    assert run(exporter, "e-51", ExportRequest(5)).status == "succeeded"
     programs.activate(5, "bought")
     programs.import_codes(5, ["fresh"])
-    assert run(exporter, "e-52", Order(5, "csv")).status == "succeeded"
-    assert run(exporter, "e-53", Order(5, "parquet")).status == "succeeded"
-    assert run(exporter, "e-61", Order(6, "parquet")).status == "succeeded"
-    assert run(exporter, "e-71", Order(7)).status == "succeeded"
+    assert run(exporter, "e-52", ExportRequest(5, "csv")).status == "succeeded"
+    assert run(exporter, "e-53", ExportRequest(5, "parquet")).status == "succeeded"
+    assert run(exporter, "e-61", ExportRequest(6, "parquet")).status == "succeeded"
+    assert run(exporter, "e-71", ExportRequest(7)).status == "succeeded"
     programs.clear()
     programs.create(7)
-    assert run(exporter, "e-72", Order(7)).suspect
+    assert run(exporter, "e-72", ExportRequest(7)).suspect
     programs.add(7, "y", "z")
-    assert run(exporter, "e-73", Order(7, "csv")).status == "succeeded"
+    assert run(exporter, "e-73", ExportRequest(7, "csv")).status == "succeeded"
     programs.clear()
     programs.add(7, "x", "y")
-    assert run(exporter, "e-74", Order(7)).status == "succeeded"
+    assert run(exporter, "e-74", ExportRequest(7)).status == "succeeded"
     programs.clear()
-    assert run(exporter, "e-75", Order(7)).status == "failed"
+    assert run(exporter, "e-75", ExportRequest(7)).status == "failed"
     for key in bucket.keys("crm/"):
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(bucket.read(key))

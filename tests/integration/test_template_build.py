@@ -86,9 +86,7 @@ def test_given_a_function_then_its_package_and_nothing_else_is_shipped(
     target: str, package: str, tmp_path: Path
 ) -> None:
     _make("functions", f"build-{target}", tmp_path / "built")
-    sources = {
-        name: data for name, data in _files(ROOT / "functions" / package).items() if not name.startswith("__pycache__")
-    }
+    sources = {name: data for name, data in _files(ROOT / "functions" / package).items() if "__pycache__" not in name}
 
     shipped = {
         name.removeprefix(f"{package}/"): data

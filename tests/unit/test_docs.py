@@ -22,8 +22,10 @@ from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export import CHUNK_BYTES, PACKED_CHUNK_BYTES
 from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
-from export_all import parquet_format, pipeline
-from export_all.app import DOWNLOAD_SECONDS, ExportFailed
+from export_all import pipeline
+from export_all.api import DOWNLOAD_SECONDS
+from export_all.failures import ExportFailed
+from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
 from export_all.upload import part_bytes
@@ -190,7 +192,7 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
         ("kinds of tags", [export_xml.MOST_JOINTS]),
         ("blocks between decoding and packing", [pipeline.BATCHES_WAITING]),
         ("parts of the file", [pipeline.PARTS_WAITING, 1, part_bytes(1) >> 20]),
-        ("rows of a Parquet row group", [parquet_format.ROWS_OF_A_GROUP, parquet_format.BYTES_OF_A_GROUP >> 20]),
+        ("rows of a Parquet row group", [parquet.ROWS_OF_A_GROUP, parquet.BYTES_OF_A_GROUP >> 20]),
         ("a manifest that is read", [LONGEST_MANIFEST >> 10]),
     ],
 )

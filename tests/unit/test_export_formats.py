@@ -17,8 +17,7 @@ from pyarrow import parquet
 
 from altcraft.export_batch import FIELDS
 from altcraft.export_json import exact_batch, usual_batch
-from export_all.formats import Encoder, encoder_for
-from export_all.orders import OutputFormat
+from export_all.formats.registry import Encoder, OutputFormat, encoder_for
 from tests.unit.strategies import ANY, USUAL
 
 AT = "2024-04-01T14:02:05Z"

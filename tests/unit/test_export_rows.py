@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape
 
 import pytest
@@ -515,6 +516,39 @@ def test_broken_xml_rows_are_refused_wherever_they_are_cut(reply: bytes) -> None
     for sizes in every_cut(reply):
         with pytest.raises(IncoherentReply):
             read(reply, *sizes)
+
+
+TAGS = [f"<{slash}{name}>".encode() for name in ("data", *TIME_NAMES, "code") for slash in ("", "/")]
+DAMAGE = [
+    *TAGS,
+    b"]]>",
+    b"&",
+    b"&a;",
+    b"&#0;",
+    b"\x00",
+    b"\x1f",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xef\xbf\xbe",
+    b"<!---->",
+    b"<x/>",
+    b"Z",
+]
+
+
+@given(st.integers(0, 200), st.integers(0, 20), st.lists(st.sampled_from(DAMAGE), max_size=2).map(b"".join))
+@settings(max_examples=500)
+def test_a_damaged_block_of_usual_xml_rows_is_as_good_as_expat_says(position: int, size: int, noise: bytes) -> None:
+    usual = b"<data><code>A</code></data><data><attached>2024-04-01T14:02:05Z</attached><code>B&lt;</code></data>" * 2
+    damaged = usual[:position] + noise + usual[position + size :]
+    reply = b"<xml>" + damaged + b"<error>0</error></xml>"
+    parser = ParserCreate("UTF-8")
+    try:
+        parser.Parse(reply, True)
+    except ExpatError:
+        # Given rows that are not well formed, after a root that was read already, then they are refused
+        with pytest.raises(IncoherentReply):
+            read(reply, len(b"<xml>"), len(damaged))
 
 
 @pytest.mark.parametrize(

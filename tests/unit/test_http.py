@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from altcraft.errors import Refused
-from lambda_support.http import Problem, Reply, Request, answering, reply
+from lambda_support.http import Problem, Reply, Request, answering, reply, route
 from lambda_support.secrets import SecretError
 from lambda_support.settings import SettingsError
 
@@ -31,6 +31,31 @@ def test_given_an_event_of_the_least_then_what_is_missing_is_empty() -> None:
     found = Request.from_event({"httpMethod": "GET", "resource": "/", "headers": None, "body": None})
     assert (found.path, found.headers, found.query, found.body, found.request_id) == ({}, {}, {}, b"", "")
     assert (found.media_type, found.accepts) == ("", "json")
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "headers", "origin"),
+    [
+        ("/a/{b}", "/v1/a/{b}", {"Host": "x.example.com", "X-Forwarded-Proto": "http"}, "http://x.example.com/v1"),
+        ("/a", "/a", {"Host": "promo.example.com"}, "https://promo.example.com"),
+        ("/a", "/v1/a", {}, "https://api.example.com/v1"),
+    ],
+    ids=["a stage", "a domain of one's own", "no host"],
+)
+def test_given_an_address_by_which_a_caller_came_then_its_origin_is_known(
+    resource: str, path: str, headers: dict[str, str], origin: str
+) -> None:
+    context = {"path": path, "domainName": "api.example.com"}
+    event = {"httpMethod": "POST", "resource": resource, "headers": headers, "requestContext": context}
+    assert Request.from_event(event).origin == origin
+
+
+def test_given_a_table_of_routes_then_what_it_lacks_is_404() -> None:
+    routes = {("POST", "/"): "found"}
+    assert route(routes, request()) == "found"
+    with pytest.raises(Problem, match="POST /") as problem:
+        route({}, request())
+    assert (problem.value.status, problem.value.slug) == (404, "no_such_route")
 
 
 @pytest.mark.parametrize(

@@ -390,7 +390,7 @@ class TestKeys:
         assert "password" not in str(raised.value)
 
 
-class TestToken:
+class TestSharedSecret:
     @pytest.mark.parametrize("media_type", [FORM, "application/json", "application/xml"])
     @pytest.mark.parametrize("filler", [b"[],", b"<a/>", b"%41", b"&a="])
     def test_given_a_forger_with_a_huge_body_then_it_is_refused_in_no_time(

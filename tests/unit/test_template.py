@@ -9,9 +9,10 @@ import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from export_all.formats.registry import OUTPUT_FORMATS
+from export_all.keys import data_folder
+from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest
-from export_all.manifests import LATEST_MINIMUM_PERCENT, data_folder
-from export_all.orders import OUTPUT_FORMATS
 from export_all.settings import Settings as ExportSettings
 from local import configuration
 from local.template import Template

@@ -3,14 +3,14 @@
 import pytest
 
 from activate.redemption import Redemption
-from export_all.orders import Order
+from export_all.requests import ExportRequest
 from lambda_support.fields import InvalidField
 
 
 @pytest.mark.parametrize("five", [5, 5.0, "5", "005"])
 def test_a_whole_number_is_one_however_it_is_written(five: object) -> None:
     assert Redemption.from_fields({"code": "Code-1", "loyalty_id": five}).loyalty_id == 5
-    assert Order.from_fields({"loyalty_id": five}).loyalty_id == 5
+    assert ExportRequest.from_fields({"loyalty_id": five}).loyalty_id == 5
 
 
 @pytest.mark.parametrize("value", [5.5, float("inf"), float("nan"), -5.0, 0.0, 1e300, True, "5.0", None, [5]])
@@ -18,7 +18,7 @@ def test_what_is_no_whole_number_is_refused(value: object) -> None:
     with pytest.raises(InvalidField, match="loyalty_id"):
         Redemption.from_fields({"code": "Code-1", "loyalty_id": value})
     with pytest.raises(InvalidField, match="loyalty_id"):
-        Order.from_fields({"loyalty_id": value})
+        ExportRequest.from_fields({"loyalty_id": value})
 
 
 @pytest.mark.parametrize("order_id", ["1001", 1001, 1001.0])

@@ -4,8 +4,12 @@
 """
 
 import warnings
+from typing import Final
 
 __version__ = "1.0.0"
+
+LONGEST_CODE: Final = 255
+"""Characters of a promo code. Altcraft documents no limit; what is longer is no code but a mistake."""
 
 # The layer leaves out the library by which requests guesses the encoding of texts: replies are read as bytes.
 warnings.filterwarnings("ignore", "Unable to find acceptable character detection dependency")

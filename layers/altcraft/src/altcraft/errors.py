@@ -17,11 +17,16 @@ limit reached, 403 no permission, 440 without a meaning, 500 on one item of an i
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+AltcraftFailure = Literal["token_refused", "altcraft_unreachable", "altcraft_failing", "altcraft_incoherent", "refused"]
+"""The names of these failures wherever one is reported: by the API, a metric, the ledger, a dead letter, a manifest."""
 
 
 class AltcraftError(Exception):
     """Altcraft did not say that it did what was asked."""
+
+    kind: ClassVar[AltcraftFailure]
 
     retryable: ClassVar[bool] = True
     """The same request may succeed later without anyone changing it."""
@@ -46,16 +51,20 @@ class ErrorReply(AltcraftError):
 class Refused(ErrorReply):
     """Altcraft says no to this request, and did not carry it out."""
 
+    kind = "refused"
     retryable = False
 
 
 class TokenRefused(ErrorReply):
     """Altcraft refuses our token. Worth trying again: an operator replaces the token, and nobody replaces a lost code."""
 
+    kind = "token_refused"
+
 
 class NotUnderstood(ErrorReply):
     """Altcraft is overloaded or out of order, or its error has nothing to do with the request, as a tariff's limit has."""
 
+    kind = "altcraft_failing"
     may_be_applied = True
 
 
@@ -64,6 +73,8 @@ class Unreachable(AltcraftError):
 
     `sent` is False where the request surely never left. `refusal`: the envelope, where there was one.
     """
+
+    kind = "altcraft_unreachable"
 
     def __init__(self, message: str, *, sent: bool = True, refusal: ErrorReply | None = None) -> None:
         super().__init__(message)
@@ -74,6 +85,7 @@ class Unreachable(AltcraftError):
 class IncoherentReply(AltcraftError):
     """An answer that is not Altcraft's envelope: an HTML page, a reply cut off, a wrong shape, bytes that are not UTF-8."""
 
+    kind = "altcraft_incoherent"
     may_be_applied = True
 
 

@@ -36,6 +36,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 FIELDS: Final = Record.__struct_fields__
+_decode_lines = msgspec.json.Decoder(Record).decode_lines
 _MARKS: Final = FIELDS[1:]
 _COUNTED: Final = ("attached", "activated", "expired")
 
@@ -45,29 +46,32 @@ class Batch:
 
     Args:
         lines: the records as JSON Lines, each with all that Altcraft gave it.
-        records: the same records, where all of them have their usual shape: no field beside the documented ones, and every
-            mark a time or None.
-        rows: the same records as dicts, where they have not; each has a text `code`.
+        codes: how many they are.
         marked: how many are attached, activated, expired.
+        records: the same records, where they are decoded already.
+        rows: the same records as dicts, where not all of them have their usual shape: no field beside the documented ones,
+            and every mark a time or None. Each has a text `code`.
     """
 
-    __slots__ = ("_lines", "_records", "_rows", "activated", "attached", "expired")
+    __slots__ = ("_codes", "_lines", "_records", "_rows", "activated", "attached", "expired")
 
     def __init__(
         self,
         lines: bytes,
+        codes: int,
         marked: tuple[int, int, int],
         *,
         records: Sequence[Record] = (),
         rows: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._lines = lines
+        self._codes = codes
         self._records = records
         self._rows = rows
         self.attached, self.activated, self.expired = marked
 
     def __len__(self) -> int:
-        return len(self._records or self._rows)
+        return self._codes
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(json.loads, self._lines.splitlines())
@@ -84,7 +88,9 @@ class Batch:
     @property
     def records(self) -> Sequence[Record]:
         """The records by their documented fields; a mark holds whatever Altcraft gave."""
-        return self._records or [Record(row["code"], *map(row.get, _MARKS)) for row in self._rows]
+        if not self.usual:
+            return [Record(row["code"], *map(row.get, _MARKS)) for row in self._rows]
+        return self._records or _decode_lines(self._lines)
 
     @property
     def others(self) -> Sequence[dict[str, Any]]:
@@ -94,10 +100,17 @@ class Batch:
         return [{name: value for name, value in row.items() if name not in FIELDS} for row in self._rows]
 
 
+def usual_batch_of(lines: bytes, codes: int, records: Sequence[Record] = ()) -> Batch:
+    """A batch of records in their usual shape."""
+    # A quote inside a text is written with a backslash, so these are keys, and their marks are set.
+    marked = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
+    return Batch(lines, codes, marked, records=records)
+
+
 def batch_of(lines: bytes, rows: Sequence[dict[str, Any]]) -> Batch:
     """A batch of records in any shape; each has a text `code`."""
     attached, activated, expired = (sum([is_set(row.get(name)) for row in rows]) for name in _COUNTED)
-    return Batch(lines, (attached, activated, expired), rows=rows)
+    return Batch(lines, len(rows), (attached, activated, expired), rows=rows)
 
 
 def check_record(piece: bytes) -> None:

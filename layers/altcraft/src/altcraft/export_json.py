@@ -16,7 +16,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from altcraft.errors import IncoherentReply
-from altcraft.export_batch import LONGEST_ENVELOPE, Batch, Record, batch_of, check_envelope, check_record
+from altcraft.export_batch import (
+    LONGEST_ENVELOPE,
+    Batch,
+    Record,
+    batch_of,
+    check_envelope,
+    check_record,
+    usual_batch_of,
+)
+from altcraft.export_shape import json_rows
 
 _USUAL_JOINT: Final = b'},{"'
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
@@ -50,7 +59,7 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
             check_record(pending)
             continue
         cut = pending.rfind(b"}]" if chunk is None else joint) + 1
-        if cut and (batch := plain_batch(memoryview(pending)[:cut])):
+        if cut and (batch := plain_batch(pending[:cut])):
             yield batch
             separator, pending = _split_separator(pending[cut:])
             ended = separator == b"]"
@@ -73,18 +82,22 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     return head + b"]" + pending
 
 
-def plain_batch(block: bytes | memoryview) -> Batch | None:
+def plain_batch(block: bytes) -> Batch | None:
     """The records of a block joined by commas, if it can be decoded as one; otherwise None."""
     return usual_batch(block) or flat_batch(block)
 
 
-def usual_batch(block: bytes | memoryview) -> Batch | None:
+def usual_batch(block: bytes) -> Batch | None:
     """The records of a block joined by commas, if all of them have their usual shape; otherwise None.
 
-    Usual are the documented fields, each at most once, marks that are set, and texts in their shortest spelling. The proof
-    is that writing the records anew gives as many bytes as the block has without its white space: whatever was dropped,
-    given twice or spelled otherwise would make the block longer.
+    Usual are the documented fields, each at most once, marks that are set, and texts in their shortest spelling. Mostly a
+    regular expression says so. Where it does not, because of white space or letters that are not ASCII, the proof is that
+    writing the records anew gives as many bytes as the block has without its white space: whatever was dropped, given twice
+    or spelled otherwise would make the block longer.
     """
+    if json_rows().fullmatch(block):
+        lines = block.replace(b'},{"', b'}\n{"') + b"\n"
+        return usual_batch_of(lines, lines.count(b"\n"))
     array = b"".join((b"[", block, b"]"))
     try:
         records = _decode(array)
@@ -93,12 +106,10 @@ def usual_batch(block: bytes | memoryview) -> Batch | None:
             return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    # A quote inside a text is written with a backslash, so these are keys, and the record type wants their marks set.
-    marked = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
-    return Batch(lines, marked, records=records)
+    return usual_batch_of(lines, len(records), records)
 
 
-def flat_batch(block: bytes | memoryview) -> Batch | None:
+def flat_batch(block: bytes) -> Batch | None:
     """The records of a block joined by commas, if they hold no objects and no escapes; otherwise None.
 
     Without escapes, a quote and a colon beside each other are the end of a key, or a text that begins with a colon. So their

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from altcraft.wire import MEDIA_TYPES, MalformedMessage, Wire, decode, encode
 from lambda_support.secrets import SecretError
@@ -20,14 +20,16 @@ from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from altcraft.errors import ErrorReply
+    from lambda_support.fields import InvalidField
+
+T = TypeVar("T")
 
 Reply = dict[str, Any]
 """What API Gateway takes from a proxy integration: statusCode, headers, body, isBase64Encoded."""
 
 _WIRES: Final[Mapping[str, Wire]] = {
-    "application/json": "json",
+    **{media_type: wire for wire, media_type in MEDIA_TYPES.items()},
     "text/json": "json",
-    "application/xml": "xml",
     "text/xml": "xml",
 }
 
@@ -45,6 +47,8 @@ class Request:
     query: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     request_id: str = ""
+    origin: str = ""
+    """Scheme, host, stage and base path by which the caller came: what stands before the route's own path."""
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Request:
@@ -53,14 +57,18 @@ class Request:
         Source: AWS documentation, "Lambda proxy integrations in API Gateway", input format.
         """
         text = event.get("body") or ""
+        context = event.get("requestContext") or {}
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        scheme, host = headers.get("x-forwarded-proto", "https"), headers.get("host") or context.get("domainName", "")
         return cls(
             method=event["httpMethod"],
             resource=event["resource"],
             path=event.get("pathParameters") or {},
-            headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+            headers=headers,
             query=event.get("queryStringParameters") or {},
             body=base64.b64decode(text) if event.get("isBase64Encoded") else text.encode(),
-            request_id=(event.get("requestContext") or {}).get("requestId", ""),
+            request_id=context.get("requestId", ""),
+            origin=f"{scheme}://{host}{context.get('path', '').removesuffix(event['resource'])}",
         )
 
     @property
@@ -114,10 +122,24 @@ def reply(
     return proxy_response(status, encode(message, wire).decode(), MEDIA_TYPES[wire], headers)
 
 
-def answering(request: Request, door: Callable[[Request], Reply]) -> Reply:
-    """What a door replies; the one place where an exception becomes an HTTP error."""
+def route(routes: Mapping[tuple[str, str], T], request: Request) -> T:
+    """What answers a request, by its method and resource.
+
+    Raises:
+        Problem: 404 where nothing does.
+    """
     try:
-        return door(request)
+        return routes[request.method, request.resource]
+    except KeyError:
+        raise Problem(
+            HTTPStatus.NOT_FOUND, "no_such_route", "There is nothing here", f"{request.method} {request.resource}"
+        ) from None
+
+
+def answering(request: Request, answer: Callable[[Request], Reply]) -> Reply:
+    """What is replied to a request; the one place where an exception becomes an HTTP error."""
+    try:
+        return answer(request)
     except Problem as problem:
         return problem.reply(request)
     except (SettingsError, SecretError) as error:
@@ -210,6 +232,11 @@ class Problem(Exception):
         else:
             body, media_type = _problem_xml(self.members()), "application/problem+xml"
         return proxy_response(self.status, body, media_type, self.headers)
+
+
+def invalid_field(error: InvalidField) -> Problem:
+    """A field of the request that is missing or wrong, as a problem."""
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error))
 
 
 def _problem_xml(members: Mapping[str, object]) -> str:

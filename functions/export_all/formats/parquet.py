@@ -1,7 +1,7 @@
 """Parquet: typed columns, compressed by zstd.
 
-The marks are real timestamps, in UTC. What is no time, and what Altcraft gives beside the documented fields, is in the column
-`other`, as a JSON object, so that nothing is lost.
+The times are timestamps in UTC. A value that is no time, and a field that Altcraft does not document, is in the column `other`,
+as a JSON object, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from altcraft.export import Batch
     from altcraft.export_batch import Record
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_MARKS: Final = FIELDS[1:]
+_TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
+_TIME_FIELDS: Final = FIELDS[1:]
 _COLUMNS: Final[list[pa.Field[Any]]] = [
     pa.field("code", pa.string(), nullable=False),
-    *(pa.field(name, _TIME) for name in _MARKS),
+    *(pa.field(name, _TIMESTAMP) for name in _TIME_FIELDS),
     pa.field("other", pa.string()),
 ]
 _SCHEMA: Final = pa.schema(_COLUMNS)
 
 ROWS_OF_A_GROUP: Final = 250_000
 BYTES_OF_A_GROUP: Final = 32 << 20
-"""Enough for a reader to skip by; few enough for the memory of a small function, however long the codes are."""
+"""Large enough for a reader to skip groups by; small enough for the memory of a small function, however long the codes are."""
 
 
 class Parquet:
@@ -57,7 +57,7 @@ class Parquet:
             try:
                 return _usual_columns(batch)
             except pa.ArrowInvalid:
-                pass  # a mark that is no time, or has no zone: each is looked at
+                pass  # one of the times is none, or has no zone: each value is read by itself
         return _any_columns(batch)
 
     def pack(self, shaped: pa.RecordBatch) -> bytes:
@@ -83,7 +83,7 @@ class Parquet:
 
 
 class _Sink(io.RawIOBase):
-    """A file that gives its bytes away as soon as they are asked for."""
+    """A file in memory whose bytes are taken out as they are written."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
@@ -103,40 +103,40 @@ class _Sink(io.RawIOBase):
 
 def _usual_columns(batch: Batch) -> pa.RecordBatch:
     codes = pa.array([row.code for row in batch.records], pa.string())
-    marks = [_usual_times(batch, name) for name in _MARKS]
-    return pa.record_batch([codes, *marks, pa.nulls(len(batch), pa.string())], schema=_SCHEMA)
+    times = [_usual_times(batch, name) for name in _TIME_FIELDS]
+    return pa.record_batch([codes, *times, pa.nulls(len(batch), pa.string())], schema=_SCHEMA)
 
 
 def _usual_times(batch: Batch, name: str) -> pa.Array[Any]:
     if f'"{name}":'.encode() not in batch.lines():
-        return pa.nulls(len(batch), _TIME)
-    return pa.array([getattr(row, name) for row in batch.records], pa.string()).cast(_TIME)
+        return pa.nulls(len(batch), _TIMESTAMP)
+    return pa.array([getattr(row, name) for row in batch.records], pa.string()).cast(_TIMESTAMP)
 
 
 def _any_columns(batch: Batch) -> pa.RecordBatch:
     others = [dict(other) for other in batch.others]
     records = batch.records
-    marks = [pa.array(_times(records, name, others), _TIME) for name in _MARKS]
+    times = [pa.array(_times(records, name, others), _TIMESTAMP) for name in _TIME_FIELDS]
     codes = pa.array([row.code for row in records], pa.string())
     texts = [json.dumps(other, ensure_ascii=False) if other else None for other in others]
-    return pa.record_batch([codes, *marks, pa.array(texts, pa.string())], schema=_SCHEMA)
+    return pa.record_batch([codes, *times, pa.array(texts, pa.string())], schema=_SCHEMA)
 
 
 def _times(records: Sequence[Record], name: str, others: Sequence[dict[str, Any]]) -> list[datetime | None]:
-    """A mark's times; what is none goes to the record's `other` fields."""
+    """One field's times; a value that is none goes to the record's `other` fields."""
     times: list[datetime | None] = []
     for row, other in zip(records, others, strict=True):
-        mark = getattr(row, name)
-        time = _time(mark)
-        if time is None and mark not in (None, ""):
-            other[name] = mark
+        value = getattr(row, name)
+        time = _time(value)
+        if time is None and value not in (None, ""):
+            other[name] = value
         times.append(time)
     return times
 
 
-def _time(mark: object) -> datetime | None:
+def _time(value: object) -> datetime | None:
     try:
-        time = datetime.fromisoformat(mark) if isinstance(mark, str) else None
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
     return time.replace(tzinfo=UTC) if time and not time.tzinfo else time

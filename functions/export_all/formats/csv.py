@@ -1,10 +1,10 @@
 """CSV that a spreadsheet may open: RFC 4180, UTF-8, with a header.
 
 A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and a code may begin so. Such a cell gets an
-apostrophe in front, and so does one that begins with an apostrophe: take one apostrophe off a cell that begins with one, and
-it is the raw value again.
+apostrophe in front, and so does one that begins with an apostrophe: remove one leading apostrophe from a cell, and it is the
+raw value again.
 
-What Altcraft gives beside the documented fields is in the last column, `other`, as a JSON object.
+Fields that Altcraft sends and does not document are in the last column, `other`, as a JSON object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from altcraft.export_batch import FIELDS
-from export_all.formats import Gzip
+from export_all.formats.text import Gzip
 
 if TYPE_CHECKING:
     from altcraft.export import Batch
@@ -50,7 +50,7 @@ class Csv(Gzip):
 def _plain_lines(batch: Batch) -> bytes:
     """The lines of a batch in which no cell needs quotes or an apostrophe; `b""` for any other."""
     lines = batch.lines()
-    # In JSON every text follows a quote, and whatever needs quotes in CSV, but for the comma, has a backslash.
+    # In JSON every text follows a quote, and what needs quotes in CSV is escaped by a backslash; only the comma is not.
     if not batch.usual or b"\\" in lines or b':"=' in lines.translate(_RISKY_AS_EQUALS):
         return b""
     cells = "".join(

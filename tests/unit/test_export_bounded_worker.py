@@ -4,18 +4,18 @@ import threading
 
 import pytest
 
-from export_all.conveyor import Conveyor, Stopped
+from export_all.bounded_worker import BoundedWorker, Stopped
 
 SECONDS = 10
 
 
 def test_items_are_worked_off_in_order() -> None:
     done: list[int] = []
-    conveyor = Conveyor("test", done.append, 2)
+    worker = BoundedWorker("test", done.append, 2)
 
     for number in range(100):
-        conveyor.put(number)
-    conveyor.close()
+        worker.put(number)
+    worker.close()
 
     assert done == list(range(100))
 
@@ -28,12 +28,12 @@ def test_a_slow_step_makes_the_one_before_it_wait() -> None:
         begun.set()
         go_on.wait(SECONDS)
 
-    conveyor = Conveyor("test", work, 2)
+    worker = BoundedWorker("test", work, 2)
     taken: list[int] = []
 
     def feed() -> None:
         for number in range(5):
-            conveyor.put(number)
+            worker.put(number)
             taken.append(number)
 
     # When it is fed
@@ -47,7 +47,7 @@ def test_a_slow_step_makes_the_one_before_it_wait() -> None:
     assert taken == [0, 1]
     go_on.set()
     feeder.join(SECONDS)
-    conveyor.close()
+    worker.close()
     assert taken == [0, 1, 2, 3, 4]
 
 
@@ -55,11 +55,11 @@ def test_an_error_is_raised_to_whoever_puts() -> None:
     def work(_: int) -> None:
         raise ZeroDivisionError
 
-    conveyor = Conveyor("test", work, 1)
+    worker = BoundedWorker("test", work, 1)
 
     def feed() -> None:
         while True:
-            conveyor.put(1)
+            worker.put(1)
 
     with pytest.raises(ZeroDivisionError):
         feed()
@@ -69,28 +69,28 @@ def test_an_error_of_the_last_item_is_raised_to_whoever_closes() -> None:
     def work(_: int) -> None:
         raise ZeroDivisionError
 
-    conveyor = Conveyor("test", work, 1)
-    conveyor.put(1)
+    worker = BoundedWorker("test", work, 1)
+    worker.put(1)
 
     with pytest.raises(ZeroDivisionError):
-        conveyor.close()
+        worker.close()
 
 
 def test_stopping_frees_whoever_waits() -> None:
     go_on = threading.Event()
-    conveyor: Conveyor[int] = Conveyor("test", lambda _: go_on.wait(SECONDS), 1)
-    conveyor.put(1)
+    worker: BoundedWorker[int] = BoundedWorker("test", lambda _: go_on.wait(SECONDS), 1)
+    worker.put(1)
     freed: list[BaseException] = []
 
     def feed() -> None:
         try:
-            conveyor.put(2)
+            worker.put(2)
         except Stopped as stopped:
             freed.append(stopped)
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    conveyor.stop()
+    worker.stop()
     feeder.join(SECONDS)
 
     assert len(freed) == 1

@@ -1,4 +1,4 @@
-"""What becomes of an outcome for the operator: it is counted and logged."""
+"""How activations are reported to the operator: each outcome, and each try without one, is counted and logged."""
 
 from __future__ import annotations
 

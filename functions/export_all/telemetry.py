@@ -1,4 +1,4 @@
-"""How exports are reported as they run and end: to the log and the metrics, unless someone else watches."""
+"""How exports are reported while they run and when they end: to the log and the metrics, unless another watcher is given."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """What reports how exports go."""
 
-    def going(self, export_id: str, counts: dict[str, int]) -> None:
+    def progressed(self, export_id: str, counts: dict[str, int]) -> None:
         """The counts so far, at each progress interval."""
 
     def ended(self, manifest: Manifest) -> None:
-        """The end, good or bad; once for each export."""
+        """The end, succeeded or failed; once for each export."""
 
     def suspected(self, manifest: Manifest) -> None:
         """A whole export has too few codes, and `latest` does not move to it."""
 
 
 class Telemetry:
-    """Writes it to the log and the metrics."""
+    """Reports to the log and the metrics."""
 
-    def going(self, export_id: str, counts: dict[str, int]) -> None:
-        """The counts so far, as a line."""
+    def progressed(self, export_id: str, counts: dict[str, int]) -> None:
+        """The counts so far, as a line of the log."""
         logger.info("Exporting", extra={"export_id": export_id, **counts})
 
     def ended(self, manifest: Manifest) -> None:
@@ -44,7 +44,7 @@ class Telemetry:
             logger.info("The export succeeded", export_id=manifest.export_id, codes=manifest.codes, key=manifest.key)
 
     def suspected(self, manifest: Manifest) -> None:
-        """The guard over `latest` has kept it where it is, as a metric for the alarm."""
+        """`latest` was kept where it is, as a metric for the alarm."""
         count(Metric.SUSPECT_EXPORTS)
         logger.warning(
             "The export is suspect, and latest stays where it is",

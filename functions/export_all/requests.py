@@ -1,4 +1,4 @@
-"""What is to be exported, and under which id: read from what callers send, and refused with the field and the remedy."""
+"""Which exports are requested, and under which ids. A fault in a request is refused by the field's name and the remedy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
+from export_all.formats.registry import OUTPUT_FORMATS, OutputFormat
 from lambda_support.fields import InvalidField, loyalty_id, refuse_unknown
 
-OutputFormat = Literal["jsonl", "csv", "parquet"]
-OUTPUT_FORMATS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
-
 _MAX_PROGRAMS: Final = 100
-"""Programs of one schedule event: each is a run of its own, and an invocation that starts them has its own deadline."""
+"""Programs of one schedule event. Each is a run of its own, and the invocation that begins them has a deadline too."""
 
 _EXPORT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Order:
-    """One export that is wanted."""
+class ExportRequest:
+    """A request to export one program."""
 
     loyalty_id: int
     output_format: OutputFormat = "jsonl"
@@ -31,12 +29,12 @@ class Order:
     """`latest` is to move to it even if it has no codes, or far fewer than the newest good export."""
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any], *, besides: Collection[str] = ()) -> Order:
+    def from_fields(cls, fields: Mapping[str, Any], *, besides: Collection[str] = ()) -> ExportRequest:
         """Read `{"loyalty_id", "output_format"?, "accept_fewer"?}`; a number or a boolean may be text, as it is in XML.
 
         Args:
             fields: what was sent.
-            besides: fields that may be there too, and are read elsewhere.
+            besides: further fields that are allowed, and read elsewhere.
 
         Raises:
             InvalidField: names the field that is missing, wrong or unknown.
@@ -49,11 +47,11 @@ class Order:
         )
 
 
-def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
-    """Read `{"loyalty_ids": [...], "output_format"?, "accept_fewer"?, "scheduled_at"?}`: an order for each program, none twice.
+def requests_from_schedule(event: Mapping[str, Any]) -> list[ExportRequest]:
+    """Read `{"loyalty_ids": [...], "output_format"?, "accept_fewer"?, "scheduled_at"?}`: one request a program, none twice.
 
     Raises:
-        InvalidField: as for one order; nothing is exported then.
+        InvalidField: as for one request; nothing is exported then.
     """
     refuse_unknown(event, {"loyalty_ids", "output_format", "accept_fewer", "scheduled_at"})
     loyalty_ids = event.get("loyalty_ids")
@@ -62,7 +60,7 @@ def orders_from_schedule(event: Mapping[str, Any]) -> list[Order]:
     output_format = _output_format(event.get("output_format"))
     accept_fewer = _accept_fewer(event.get("accept_fewer"))
     numbers = (loyalty_id(f"loyalty_ids[{index}]", value) for index, value in enumerate(loyalty_ids))
-    return [Order(number, output_format, accept_fewer) for number in dict.fromkeys(numbers)]
+    return [ExportRequest(number, output_format, accept_fewer) for number in dict.fromkeys(numbers)]
 
 
 def new_export_id(now: datetime) -> str:
@@ -71,7 +69,7 @@ def new_export_id(now: datetime) -> str:
 
 
 def repeatable_export_id(moment: datetime, *source: object) -> str:
-    """An id that is the same for the same moment and source, so that whoever repeats a request repeats the same export."""
+    """An id that is the same for the same moment and source, so that a repeated request is the same export."""
     digest = hashlib.sha256(repr(source).encode()).hexdigest()
     return f"{_stamp(moment)}-{digest[:20]}"
 

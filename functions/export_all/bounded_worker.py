@@ -1,4 +1,4 @@
-"""A worker thread behind a bounded queue: the step of a pipeline that runs beside the others."""
+"""A worker thread that takes its items from a bounded queue: one step of a pipeline whose steps run at the same time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The conveyor was stopped; what was on it is lost."""
+    """The worker was stopped; the items it had not worked on are dropped."""
 
 
-class Conveyor(Generic[T]):
+class BoundedWorker(Generic[T]):
     """Calls `work` for each item, in order, in a thread of its own.
 
-    At most `depth` items are on it, the one in work included: whoever puts more waits, so that a slow step slows the ones
-    before it and no memory grows. An error of `work` ends the conveyor and is raised to whoever puts or closes.
+    It holds at most `depth` items, the one in work included. `put` waits for room, so that a slow step slows the steps before
+    it and memory stays bounded. An error of `work` ends the worker and is raised by `put` and `close`.
     """
 
     def __init__(self, name: str, work: Callable[[T], object], depth: int) -> None:
@@ -29,15 +29,15 @@ class Conveyor(Generic[T]):
         self._changed = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
-        # A daemon: a worker that hangs in a socket must not keep the process from ending.
+        # A daemon thread: one that hangs in a socket must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Hand over an item; waits for room.
+        """Add an item; waits for room.
 
         Raises:
-            Stopped: by `stop`.
+            Stopped: `stop` was called.
             BaseException: what `work` raised.
         """
         with self._changed:
@@ -47,10 +47,10 @@ class Conveyor(Generic[T]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Wait until all that was handed over is worked off.
+        """Wait until `work` has returned for every item.
 
         Raises:
-            Stopped: by `stop`.
+            Stopped: `stop` was called.
             BaseException: what `work` raised.
         """
         with self._changed:
@@ -60,7 +60,7 @@ class Conveyor(Generic[T]):
         self._raise()
 
     def stop(self, seconds: float = 0) -> None:
-        """End, whatever waits. The item in work is waited for, so long at the most."""
+        """End, and drop the items in the queue. The item in work is waited for, for `seconds` at the most."""
         self._fail(Stopped())
         self._thread.join(seconds)
 
@@ -84,7 +84,7 @@ class Conveyor(Generic[T]):
                     item = self._waiting.popleft()
                     self._working = True
                 self._work(item)
-                del item  # a part of megabytes must not live until the next one comes
+                del item  # megabytes must not stay in memory until the next item comes
                 with self._changed:
                     self._working = False
                     self._changed.notify_all()
