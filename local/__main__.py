@@ -2,7 +2,8 @@
 
 Environment, all optional: PORT (3000; 0 is any free one), HOST (127.0.0.1), ALTCRAFT_URL (else the emulator), ALTCRAFT_TOKEN,
 ALTCRAFT_WIRE (json or xml), SOURCES (a JSON file of webhook sources). Standard output gets one line: `ready ` and JSON.
-With the argument --with-parent it also stops when the process that started it is gone: a make that was killed.
+It stops too when its terminal is closed; and with the argument --with-parent when the process that started it is gone: a make
+that was killed.
 """
 
 import json
@@ -18,11 +19,12 @@ from typing import Any, NoReturn
 from local.deploy import DeployError
 from local.engine import EngineError
 from local.example import seed
-from local.running import DEFAULT_PORT
 from local.stack import Options, Stack, Unavailable
 from local.template import TemplateError
+from ops.target import DEFAULT_PORT
 
-LOOK_FOR_PARENT_SECONDS = 1.0
+LOOK_AROUND_SECONDS = 1.0
+STANDARD_INPUT = 0
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,6 +73,7 @@ def _end(*_: object) -> NoReturn:
 def main() -> None:
     """Start the stack, say where it is, and stop it when told to."""
     parent = os.getppid() if "--with-parent" in sys.argv else None
+    at_terminal = os.isatty(STANDARD_INPUT)
     for number in SIGNALS:
         signal.signal(number, _end)
     try:
@@ -79,8 +82,9 @@ def main() -> None:
             if stack.emulator:
                 seed(stack.emulator)
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
-            while parent in {None, os.getppid()}:
-                time.sleep(LOOK_FOR_PARENT_SECONDS)
+            # A terminal that is closed tells only the first of its processes, and a make goes on waiting for this one.
+            while parent in {None, os.getppid()} and os.isatty(STANDARD_INPUT) is at_terminal:
+                time.sleep(LOOK_AROUND_SECONDS)
     except (Unusable, Unavailable, TemplateError, DeployError, EngineError) as error:
         sys.exit(str(error))
 

@@ -26,6 +26,7 @@ CREATE_SECONDS: Final = 120
 
 _ARTIFACTS: Final = "local-artifacts"
 _CODE: Final = "code.zip"
+_CODE_URI: Final = f"s3://{_ARTIFACTS}/{_CODE}"
 _TEMPLATE: Final = "template.json"
 _SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
 _OF_LAMBDA: Final = {
@@ -57,35 +58,19 @@ class Values:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def _left_out(*_: object) -> None:
-    """Leave the resource out."""
-
-
 def _function(logical_id: str, properties: Properties, values: Values) -> Properties:
     variables = {**properties.get("Environment", {}).get("Variables", {}), **values.environment}
     return {
         **{name: value for name, value in properties.items() if name != "DeploymentPreference"},
         "FunctionName": logical_id,
         "Runtime": "provided.al2023",
-        "CodeUri": f"s3://{_ARTIFACTS}/{_CODE}",
+        "CodeUri": _CODE_URI,
         "Environment": {"Variables": variables},
     }
 
 
-def _layer(_: str, properties: Properties, __: Values) -> Properties:
-    return {**properties, "ContentUri": f"s3://{_ARTIFACTS}/{_CODE}"}
-
-
-def _alarm(_: str, properties: Properties, __: Values) -> Properties | None:
-    return None if "Metrics" in properties else properties
-
-
-def _api_key(_: str, properties: Properties, values: Values) -> Properties:
-    return {**properties, "Value": values.api_key}
-
-
-def _schedule(_: str, properties: Properties, __: Values) -> Properties:
-    return {**properties, "State": "DISABLED"}
+def _left_out(*_: object) -> None:
+    """Leave the resource out."""
 
 
 PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | None]]] = {
@@ -93,17 +78,18 @@ PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | Non
     # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. Its name is the one that `sam local`
     # gives it, and that can be typed. There is no CodeDeploy.
     "AWS::Serverless::Function": _function,
-    "AWS::Serverless::LayerVersion": _layer,
+    "AWS::Serverless::LayerVersion": lambda _, layer, __: {**layer, "ContentUri": _CODE_URI},
     # Not known to the engine.
     "AWS::Athena::NamedQuery": _left_out,
+    "AWS::CloudWatch::CompositeAlarm": _left_out,
     "AWS::Logs::QueryDefinition": _left_out,
     "AWS::WAFv2::WebACLAssociation": _left_out,
     # Alarms over metric math are refused.
-    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::Alarm": lambda _, alarm, __: None if "Metrics" in alarm else alarm,
     # Without a value the engine makes one up, and `make local` is to print the same each time.
-    "AWS::ApiGateway::ApiKey": _api_key,
+    "AWS::ApiGateway::ApiKey": lambda _, key, values: {**key, "Value": values.api_key},
     # The engine puts no time in the place of the scheduled one, and ignores time zones: `Deployment.fire` does it, when asked.
-    "AWS::Scheduler::Schedule": _schedule,
+    "AWS::Scheduler::Schedule": lambda _, schedule, __: {**schedule, "State": "DISABLED"},
 }
 """What of the template is another on a laptop, by type, and why."""
 
@@ -254,15 +240,19 @@ class Deployment:
         }
         return {logical_id: one["Environment"]["Variables"] for logical_id, one in configurations.items()}
 
-    @property
-    def schedules(self) -> list[str]:
-        """The schedules, by logical id."""
-        return list(self.of("AWS::Scheduler::Schedule"))
+    @cached_property
+    def schedules(self) -> dict[str, dict[str, Any]]:
+        """What each schedule of a function has for its target, by logical id."""
+        scheduler = self._aws.client("scheduler")
+        targets = {
+            logical_id: scheduler.get_schedule(Name=name.rpartition("/")[2])["Target"]
+            for logical_id, name in self.of("AWS::Scheduler::Schedule").items()
+        }
+        return {logical_id: target for logical_id, target in targets.items() if ":function:" in target["Arn"]}
 
     def fire(self, schedule: str) -> str:
         """Send a schedule's event to its function as if now were its time, and return the invocation's request id."""
-        name = self.resources[schedule].rpartition("/")[2]
-        target = self._aws.client("scheduler").get_schedule(Name=name)["Target"]
+        target = self.schedules[schedule]
         event = target["Input"].replace(_SCHEDULED_TIME, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         invoked = self._lambda.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=event.encode())
         request_id: str = invoked["ResponseMetadata"]["RequestId"]

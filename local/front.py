@@ -28,7 +28,7 @@ CONTROL: Final = "/_local"
 BODY_LIMIT: Final = 10 * 1024 * 1024
 EVENT_LIMIT: Final = 6 * 1024 * 1024
 INTEGRATION_SECONDS: Final = 29.0
-AT_ONCE: Final = 16
+AT_ONCE: Final = 8
 """Requests that the engine gets at a time: each that a function works on is a process. The others wait here."""
 
 _ENCODED_SLASH: Final = re.compile("%(?=2f)", re.IGNORECASE)

@@ -121,7 +121,7 @@ class Stack:
             altcraft_secret_id=resources["AltcraftSecret"],
             sources_secret_id=resources["SourcesSecret"],
             functions=deployed.functions,
-            schedules=deployed.schedules,
+            schedules=list(deployed.schedules),
         )
         running.enter_context(Front(listening, deployed, ready))
         return ready

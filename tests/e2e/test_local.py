@@ -2,7 +2,7 @@
 
 import json
 import os
-import re
+import pty
 import signal
 import socket
 import subprocess
@@ -16,12 +16,14 @@ from typing import Any
 import boto3
 import pytest
 import requests
+from click.testing import CliRunner
 
-from local import webhook
 from local.emulator import Emulator, Settings
-from local.running import NotRunning
 from local.stack import Stack
 from local.waiting import wait_until
+from ops.commands import main
+from ops.commands.webhook import send
+from ops.target import Laptop
 from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import alive, command_line, descendants, environment, needs_proc
 
@@ -75,9 +77,10 @@ def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def folder(process: "subprocess.Popen[str]") -> tuple[list[int], Path]:
-    """The processes under a stack that serves, and the folder in which they may write."""
-    engine, *others = descendants(process.pid)
-    return [engine, *others], Path(environment(engine)["TMPDIR"])
+    """The processes under a stack, the AWS first, and the folder in which they may write."""
+    found = descendants(process.pid)
+    found.sort(key=lambda pid: not any(part.endswith("engine_process.py") for part in command_line(pid)))
+    return found, Path(environment(found[0])["TMPDIR"])
 
 
 def activate(where: dict[str, Any], code: str) -> requests.Response:
@@ -153,6 +156,25 @@ def test_it_stops_when_the_make_that_started_it_was_killed() -> None:
         pids = descendants(make.pid)
         make.kill()
         wait_until(lambda: not any(map(alive, pids)))
+
+
+@needs_proc
+def test_it_stops_when_its_terminal_is_closed() -> None:
+    # Given a terminal whose first process is not the stack, and does not tell it
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; {sys.executable} -m local; true"],
+        env={**os.environ, "PORT": "0"},
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as shell:
+        os.close(inside)
+        ready(shell)
+        pids, written = folder(shell)
+        os.close(terminal)
+        wait_until(lambda: ended(pids, written))
 
 
 def test_two_run_beside_each_other(start: Start) -> None:
@@ -231,7 +253,7 @@ def test_a_setting_that_cannot_be_is_named(start: Start, variable: str, value: s
 def tool(name: str, stack: Stack, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "URL": stack.ready.api_url, **variables}
     return subprocess.run(
-        [sys.executable, "-m", f"local.{name}"],
+        [sys.executable, "-m", "ops", name],
         env=environment,
         capture_output=True,
         text=True,
@@ -242,7 +264,7 @@ def tool(name: str, stack: Stack, **variables: str) -> "subprocess.CompletedProc
 
 @pytest.mark.parametrize("source", json.loads((EVENTS / "sources.json").read_text()))
 def test_the_webhook_tool_delivers_the_sample_of_any_source(stack: Stack, altcraft: Emulator, source: str) -> None:
-    answer = webhook.send({"URL": stack.ready.api_url, "SOURCE": source})
+    answer = send(Laptop(stack.ready.api_url), source)
     assert answer.status_code == 200
     assert answer.json()["accepted"] > 0
 
@@ -270,8 +292,9 @@ def test_the_webhook_tool_signs_by_a_file_of_sources(stack: Stack, tmp_path: Pat
     ],
 )
 def test_the_webhook_tool_names_what_is_missing(stack: Stack, variables: dict[str, str], message: str) -> None:
-    with pytest.raises((webhook.Unusable, NotRunning), match=re.escape(message)):
-        webhook.send({"URL": stack.ready.api_url, **variables})
+    answer = CliRunner().invoke(main, ["webhook"], env={"URL": stack.ready.api_url, **variables})
+    assert answer.exit_code == 1
+    assert message in answer.stderr
 
 
 def test_the_schedule_can_be_fired(stack: Stack, altcraft: Emulator) -> None:
@@ -280,7 +303,7 @@ def test_the_schedule_can_be_fired(stack: Stack, altcraft: Emulator) -> None:
         altcraft.programs.create(program, generated=program * 10)
 
     # When it is fired
-    fired = tool("fire", stack)
+    fired = tool("schedule", stack)
     assert (fired.returncode, fired.stderr) == (0, "")
     assert fired.stdout.startswith("ExportScheduleEntry 202 ")
 

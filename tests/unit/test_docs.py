@@ -33,11 +33,12 @@ from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local import ways_picture
 from local.template import read
-from tests.description import COMMITTED
+from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+AROUND = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 API, COST, LIMITS = ((DOCS / f"{name}.md").read_text() for name in ("api", "cost", "limits"))
 TEMPLATE = read(ROOT / "template.yaml")
 
@@ -65,7 +66,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", [*PAGES, *AROUND], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -89,20 +90,11 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_the_api_page_tells_every_problem_and_no_other() -> None:
     described = {
-        kind.rpartition(":")[2]
-        for methods in COMMITTED["paths"].values()
-        for operation in methods.values()
-        for response in operation["responses"].values()
-        for kind in response["content"]
-        .get("application/problem+json", {})
-        .get("schema", {})
-        .get("properties", {})
-        .get("type", {})
-        .get("enum", [])
+        kind for operation in OPERATIONS for response in operation.responses.values() for kind in kinds(response)
     }
+    described |= kinds(NO_OPERATION[404])
     told = {row["type"] for row in rows(API, "type")}
-    # No operation of the description can have the answer to what is no operation.
-    assert told - {"no_such_route"} == described - set(Outcome)
+    assert told == described - set(Outcome)
 
 
 def test_the_api_page_tells_every_outcome_with_its_status() -> None:
@@ -179,6 +171,7 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
     alarms = [one["Properties"] for one in TEMPLATE["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
     assert number(idle["metrics in alarms"]["number"]) == metrics
+    assert number(idle["alarms that combine others"]["number"]) == types["AWS::CloudWatch::CompositeAlarm"]
     assert number(idle["secrets"]["number"]) == types["AWS::SecretsManager::Secret"]
 
 
@@ -234,3 +227,10 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
     told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
     numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
     assert [found for found in numbers if found in values][: len(values)] == values
+
+
+def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
+    schemas = COMPONENTS["schemas"]
+    activation = schemas["Activation"]["properties"]
+    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]

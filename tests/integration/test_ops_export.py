@@ -18,7 +18,7 @@ from local.emulator.faults import Late
 from local.waiting import wait_until
 from tests.integration.exporters import Bucket
 
-COMMAND = [sys.executable, "-m", "local.export_cli"]
+COMMAND = [sys.executable, "-m", "ops", "export"]
 STOPPED = "Stopped; nothing was exported.\n"
 
 
