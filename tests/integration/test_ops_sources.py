@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
 from local.emulator.http import Request, Response, Server
-from local.engine import Aws
+from local.engine import REGION, Aws
 from local.sample_events import SOURCES
 from ops.commands import main
 from ops.commands.sources import PASTE, checked, instructions
@@ -37,7 +37,12 @@ def sources(*arguments: str | Path) -> Result:
 
 def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
     """Run the command against a stand-in for the embedded stack's own entry point."""
-    ready = {"aws_endpoint_url": aws.endpoint_url, "sources_secret_id": secret, "api_url": "http://127.0.0.1:3000"}
+    ready = {
+        "aws_endpoint_url": aws.endpoint_url,
+        "aws_region": REGION,
+        "sources_secret_id": secret,
+        "api_url": "http://127.0.0.1:3000",
+    }
     with Server(lambda _: Response(200, json.dumps(ready).encode())) as server:
         return sources(file, "--local", server.url, *options)
 
