@@ -46,22 +46,13 @@ lock: $(UV) ## compile requirements/*.in into locked requirements/*.txt
 
 # --- on a laptop ----------------------------------------------------------------------------------------------------
 
-.PHONY: demo local webhook schedule
+.PHONY: demo local
 demo: $(VENV)/local.stamp .venv-engine/stamp ## show the whole system at work, in half a minute
 	@$(BIN)/python -m local.demo
 
 local: $(VENV)/local.stamp .venv-engine/stamp ## run the embedded stack until Ctrl-C; PORT=3000, and what else local/__main__.py names
 	@exec $(BIN)/python -m local --with-parent
 
-webhook: $(VENV)/local.stamp ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json, URL=... SOURCES=... for a deployed API
-	@$(BIN)/python -m local.webhook
-
-schedule: $(VENV)/local.stamp ## fire the schedules of the running stack, as if their time had come
-	@$(BIN)/python -m local.fire
-
-.PHONY: export
-export: $(VENV)/local.stamp ## export a program with a progress bar: LOYALTY_ID=6, FORMAT=csv, TO=folder or s3://...; see local/export_cli.py
-	@$(BIN)/python -m local.export_cli
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
@@ -152,10 +143,6 @@ docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template,
 analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
 	$(BIN)/python -m local.analytics
 
-.PHONY: openapi
-openapi: $(VENV)/local.stamp ## write docs/openapi.yaml anew from the template and the code
-	$(BIN)/python -m local.openapi
-
 # --- building and deploying ------------------------------------------------------------------------------------------
 
 # The processor of the functions, and so of the layer's wheels: the deployed stack's, as samconfig.toml knows it.
@@ -185,17 +172,15 @@ deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
 deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing
 	$(SAM) deploy $(or $(DEPLOY),--guided)
 
-.PHONY: sources
-sources: $(VENV)/local.stamp ## check webhook sources and upload them: FILE=sources.json, and STACK=name or LOCAL=the embedded stack's api_url; EXPLAIN=1 tries the samples first
-	@test -n "$(FILE)" || { echo "Name the document of sources: make sources FILE=sources.json"; exit 1; }
-	@$(if $(EXPLAIN),$(BIN)/python -m ops explain $(FILE) --samples)
-	@$(BIN)/python -m local.sources $(FILE) $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))
+# --- operating ---------------------------------------------------------------------------------------------------------
 
-.PHONY: explain
-explain: $(VENV)/local.stamp ## say what would become of a captured delivery: SOURCES=sources.json SOURCE=eu-shop FILE=order.json, and TYPE=its content type
-	@test -n "$(SOURCES)" -a -n "$(SOURCE)" -a -n "$(FILE)" || { echo "Name the delivery: make explain SOURCES=sources.json SOURCE=eu-shop FILE=order.json"; exit 1; }
-	@$(BIN)/python -m ops explain "$(SOURCES)" --source "$(SOURCE)" --file "$(FILE)" $(if $(TYPE),--type "$(TYPE)")
-
-.PHONY: redrive
-redrive: $(VENV)/local.stamp ## queue the dead letters again: STACK=name, or LOCAL=the embedded stack's api_url
-	@$(BIN)/python -m local.redrive $(if $(LOCAL),--local $(LOCAL),$(if $(STACK),--stack $(STACK)))
+# Each takes STACK=name or LOCAL=the api_url of a running `make local`; `python -m ops sources --help` and so on say what else.
+.PHONY: sources explain redrive export webhook schedule
+sources: ## check webhook sources and upload them: FILE=sources.json; EXPLAIN=1 tries the samples first
+explain: ## say what would become of a captured delivery: SOURCES=sources.json SOURCE=eu-shop FILE=order.json, and TYPE=its content type
+redrive: ## queue the dead letters again
+export: ## export a program with its progress: LOYALTY_ID=6, FORMAT=csv, TO=folder or s3://...; without STACK from `make local`
+webhook: ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json; without STACK to `make local`
+schedule: ## fire the schedules of exports, as if their time had come; without STACK those of `make local`
+sources explain redrive export webhook schedule: $(VENV)/local.stamp
+	@exec $(BIN)/python -m ops $@

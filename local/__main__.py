@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 from local.deploy import DeployError
 from local.engine import EngineError
 from local.example import seed
-from local.running import DEFAULT_PORT
 from local.stack import Options, Stack, Unavailable
 from local.template import TemplateError
+from ops.target import DEFAULT_PORT
 
 LOOK_AROUND_SECONDS = 1.0
 STANDARD_INPUT = 0

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import requests
+from tqdm import tqdm
 
 from activate.sources import parse
-from local.bar import bar
 from local.deploy import DeployError
 from local.emulator import Emulator
 from local.engine import EngineError
 from local.example import LARGE_PROGRAM, LARGE_PROGRAM_CODES, SHOP_PROGRAM, seed
-from local.signing import sign
 from local.stack import ROOT, SOURCES, Options, Stack
 from local.waiting import wait_until
+from ops.signing import sign
 
 LOG = ROOT / "build" / "demo.log"
 SOURCE = "eu-shop"
@@ -60,8 +60,9 @@ def progress(manifest: Mapping[str, Any]) -> str:
         datetime.fromisoformat(manifest[name]) if manifest[name] else datetime.now(UTC)
         for name in ("started_at", "finished_at")
     )
-    rate = manifest["codes"] / max((until - began).total_seconds(), 0.001)
-    return f"{bar(manifest['codes'] / LARGE_PROGRAM_CODES)}  {manifest['codes']:,} codes, {rate:,.0f} codes/s"
+    seconds = max((until - began).total_seconds(), 0.001)
+    bar_format = "[{bar:30}] {percentage:3.0f}%  {n:,} codes, {rate:,.0f} codes/s"
+    return tqdm.format_meter(manifest["codes"], LARGE_PROGRAM_CODES, seconds, ascii=" =", bar_format=bar_format)
 
 
 class Demo:

@@ -24,9 +24,10 @@ import requests
 
 from local.engine import CREDENTIALS, REGION
 from local.front import CONTROL
-from local.running import DEFAULT_PORT, NotRunning, find
 from local.stack import ROOT
 from local.template import read
+from ops.errors import Unusable
+from ops.target import DEFAULT_PORT, Laptop
 
 ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 BASE_IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
@@ -35,10 +36,6 @@ THIS_MACHINE = "host.docker.internal"
 """This machine's name inside a container."""
 
 ENV_FILE = ROOT / ".env.json"
-
-
-class Unusable(Exception):
-    """Something is missing on this machine; the message says what, and the remedy."""
 
 
 def docker(*arguments: str) -> str:
@@ -93,8 +90,8 @@ def running_stack(environ: Mapping[str, str]) -> str:
     port = environ.get("PORT") or DEFAULT_PORT
     url = environ.get("URL") or f"http://{address}:{port}"
     try:
-        find(url)
-    except NotRunning as error:
+        _ = Laptop(url).values
+    except Unusable as error:
         raise Unusable(
             f"no stack answers at {url}, where containers would look for it: start one, `make local HOST={address} PORT={port}`"
         ) from error
@@ -132,7 +129,7 @@ def main() -> None:
         image = base_image(os.environ)
     except Unusable as error:
         sys.exit(str(error))
-    ready = find(url)
+    ready = Laptop(url).values
     declared = requests.get(f"{url}{CONTROL}/environment", timeout=5).json()
     ENV_FILE.write_text(json.dumps(environments(declared), indent=2))
     endpoints = {

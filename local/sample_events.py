@@ -16,12 +16,10 @@ from typing import Any, Final
 
 from activate.activation_queue import Message
 from activate.sources import parse
-from local.signing import FORM, sign
+from ops.signing import MEDIA_TYPES, sign
 
 EVENTS: Final = Path(__file__).parent.parent / "events"
 SOURCES: Final = EVENTS / "sources.json"
-
-MEDIA_TYPES: Final = {".json": "application/json", ".form": FORM, ".xml": "application/xml"}
 
 DELIVERIES: Final = {
     "webhook-shopify.json": ("eu-shop", "shopify.json"),

@@ -1,16 +1,15 @@
-"""The operators' command: `python -m ops`. Each of its commands is a module beside this one; the Makefile names them."""
+"""`python -m ops`: the operators' command. `--help` lists what it does; the make targets run it with their variables."""
 
-import click
+import sys
 
-from ops.explain import explain
-
-
-@click.group()
-def main() -> None:
-    """Commands for operators."""
-
-
-main.add_command(explain)
+from ops import interruption
 
 if __name__ == "__main__":
+    # Before anything that takes time to import, so that Ctrl-C is one line at any moment.
+    interruption.leave_at_once(sys.argv[1:2])
+
+    from ops import terminal
+    from ops.commands import main
+
+    terminal.keep_numbers()
     main(prog_name="python -m ops")

@@ -33,7 +33,7 @@ class Stop:
     there: tuple[str, ...]
     """The keys that are, those most like it first; none, where there is no object."""
 
-    def told(self) -> str:
+    def sentence(self) -> str:
         """The same as a sentence."""
         where = f"at `{self.reached}`" if self.reached else "at the top"
         if not self.there:

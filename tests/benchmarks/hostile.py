@@ -18,7 +18,7 @@ from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.sources import Sources, parse
 from lambda_support.http import Request, answering
-from local.signing import sign
+from ops.signing import sign
 from tests.benchmarks.report import table
 
 MOST = 4_700_000

@@ -12,7 +12,7 @@ from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
 from local.stack import Stack
-from tests.e2e.conftest import Api, problem
+from tests.e2e.api import Api, problem
 
 PATH = "/promocodes/activate"
 

@@ -13,9 +13,9 @@ import requests
 
 from activate.sources import parse
 from local.emulator.faults import Drop, Page
-from local.signing import sign
 from local.stack import Options, Stack
 from local.waiting import wait_until
+from ops.signing import sign
 from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import sandboxes
 

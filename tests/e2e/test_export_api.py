@@ -14,7 +14,7 @@ from local.emulator import Emulator
 from local.emulator.faults import Refuse
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.e2e.conftest import Api, problem
+from tests.e2e.api import Api, problem
 from tests.e2e.test_events import lambda_client
 
 PATH = "/promocodes/export_all"

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import signal
 import socket
 import subprocess
@@ -17,12 +16,14 @@ from typing import Any
 import boto3
 import pytest
 import requests
+from click.testing import CliRunner
 
-from local import webhook
 from local.emulator import Emulator, Settings
-from local.running import NotRunning
 from local.stack import Stack
 from local.waiting import wait_until
+from ops.commands import main
+from ops.commands.webhook import send
+from ops.target import Laptop
 from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import alive, command_line, descendants, environment, needs_proc
 
@@ -252,7 +253,7 @@ def test_a_setting_that_cannot_be_is_named(start: Start, variable: str, value: s
 def tool(name: str, stack: Stack, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "URL": stack.ready.api_url, **variables}
     return subprocess.run(
-        [sys.executable, "-m", f"local.{name}"],
+        [sys.executable, "-m", "ops", name],
         env=environment,
         capture_output=True,
         text=True,
@@ -263,7 +264,7 @@ def tool(name: str, stack: Stack, **variables: str) -> "subprocess.CompletedProc
 
 @pytest.mark.parametrize("source", json.loads((EVENTS / "sources.json").read_text()))
 def test_the_webhook_tool_delivers_the_sample_of_any_source(stack: Stack, altcraft: Emulator, source: str) -> None:
-    answer = webhook.send({"URL": stack.ready.api_url, "SOURCE": source})
+    answer = send(Laptop(stack.ready.api_url), source)
     assert answer.status_code == 200
     assert answer.json()["accepted"] > 0
 
@@ -291,8 +292,9 @@ def test_the_webhook_tool_signs_by_a_file_of_sources(stack: Stack, tmp_path: Pat
     ],
 )
 def test_the_webhook_tool_names_what_is_missing(stack: Stack, variables: dict[str, str], message: str) -> None:
-    with pytest.raises((webhook.Unusable, NotRunning), match=re.escape(message)):
-        webhook.send({"URL": stack.ready.api_url, **variables})
+    answer = CliRunner().invoke(main, ["webhook"], env={"URL": stack.ready.api_url, **variables})
+    assert answer.exit_code == 1
+    assert message in answer.stderr
 
 
 def test_the_schedule_can_be_fired(stack: Stack, altcraft: Emulator) -> None:
@@ -301,7 +303,7 @@ def test_the_schedule_can_be_fired(stack: Stack, altcraft: Emulator) -> None:
         altcraft.programs.create(program, generated=program * 10)
 
     # When it is fired
-    fired = tool("fire", stack)
+    fired = tool("schedule", stack)
     assert (fired.returncode, fired.stderr) == (0, "")
     assert fired.stdout.startswith("ExportScheduleEntry 202 ")
 

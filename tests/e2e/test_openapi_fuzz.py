@@ -11,8 +11,8 @@ import pytest
 
 from local.emulator.faults import AnyFault, Cut, Drop, Page, Refuse
 from local.example import seed
-from local.openapi import DOCUMENT
 from local.stack import Options, Stack
+from tests.description import DOCUMENT
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

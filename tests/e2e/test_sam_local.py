@@ -13,8 +13,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from local.sam_local import Unusable, host
+from local.sam_local import host
 from local.stack import Options, Stack
+from ops.errors import Unusable
 from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 from tests.runtime.parts import ROOT

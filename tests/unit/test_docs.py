@@ -33,7 +33,7 @@ from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local import ways_picture
 from local.template import read
-from tests.description import COMMITTED
+from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -89,20 +89,11 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_the_api_page_tells_every_problem_and_no_other() -> None:
     described = {
-        kind.rpartition(":")[2]
-        for methods in COMMITTED["paths"].values()
-        for operation in methods.values()
-        for response in operation["responses"].values()
-        for kind in response["content"]
-        .get("application/problem+json", {})
-        .get("schema", {})
-        .get("properties", {})
-        .get("type", {})
-        .get("enum", [])
+        kind for operation in OPERATIONS for response in operation.responses.values() for kind in kinds(response)
     }
+    described |= kinds(NO_OPERATION[404])
     told = {row["type"] for row in rows(API, "type")}
-    # No operation of the description can have the answer to what is no operation.
-    assert told - {"no_such_route"} == described - set(Outcome)
+    assert told == described - set(Outcome)
 
 
 def test_the_api_page_tells_every_outcome_with_its_status() -> None:
@@ -234,3 +225,10 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
     told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
     numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
     assert [found for found in numbers if found in values][: len(values)] == values
+
+
+def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
+    schemas = COMPONENTS["schemas"]
+    activation = schemas["Activation"]["properties"]
+    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]

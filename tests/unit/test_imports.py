@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "activate": {"altcraft", "lambda_support"},
     "export_all": {"altcraft", "lambda_support"},
     "local": PLACES.keys(),
-    "ops": PLACES.keys(),
+    "ops": PLACES.keys() - {"local"},
 }
 
 Graph = Mapping[str, set[str]]

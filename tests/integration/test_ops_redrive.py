@@ -5,10 +5,16 @@ import uuid
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from local.aws import Aws
 from local.http import Request, Response, Server
-from local.redrive import Queues, main, redrive
+from ops.commands import main
+from ops.commands.redrive import Queues, redrive
+
+
+def run(local: str) -> Result:
+    return CliRunner().invoke(main, ["redrive", "--local", local])
 
 
 def letter(number: int) -> str:
@@ -109,7 +115,7 @@ def test_given_a_queue_that_confirms_none_then_they_stay(queues: Queues) -> None
     assert (moved.back, waiting(queues)) == (0, 1)
 
 
-def test_given_no_letters_then_it_says_so_and_ends(queues: Queues, capsys: pytest.CaptureFixture[str]) -> None:
+def test_given_no_letters_then_it_says_so_and_ends(queues: Queues) -> None:
     ready = {
         "aws_endpoint_url": queues.sqs.meta.endpoint_url,
         "dead_letter_queue_url": queues.dead_letter_queue_url,
@@ -121,15 +127,15 @@ def test_given_no_letters_then_it_says_so_and_ends(queues: Queues, capsys: pytes
 
     bury(queues, letter(1))
     with Server(running) as server:
-        assert main(["--local", server.url]) == 0
-        assert main(["--local", server.url]) == 0
+        answers = [run(server.url), run(server.url)]
 
-    assert capsys.readouterr().out.splitlines() == [
-        "Codes in the activation queue again: 1.",
-        "Codes in the activation queue again: 0.",
+    assert [(answer.exit_code, answer.stdout) for answer in answers] == [
+        (0, "Codes in the activation queue again: 1.\n"),
+        (0, "Codes in the activation queue again: 0.\n"),
     ]
 
 
-def test_given_no_stack_then_the_remedy_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--local", "http://127.0.0.1:9"]) == 1
-    assert "make local" in capsys.readouterr().err
+def test_given_no_stack_then_the_remedy_is_told() -> None:
+    answer = run("http://127.0.0.1:9")
+    assert answer.exit_code == 1
+    assert "make local" in answer.stderr

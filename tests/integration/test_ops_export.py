@@ -21,7 +21,7 @@ from tests.integration.test_export import Bucket, bucket
 __all__ = ["bucket"]  # the fixture
 
 
-COMMAND = [sys.executable, "-m", "local.export_cli"]
+COMMAND = [sys.executable, "-m", "ops", "export"]
 STOPPED = "Stopped; nothing was exported.\n"
 
 

@@ -1,18 +1,24 @@
-"""Signing a delivery as a shop's platform would: the other side of `activate.signatures`, from the same layouts."""
+"""Deliveries as a shop's platform sends them: bodies in files, and signatures by the layouts of `activate.signatures`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from activate.bodies import FORM
 from activate.signatures import Hmac, SharedSecret
 
 if TYPE_CHECKING:
     from activate.sources import Source
 
-FORM = "application/x-www-form-urlencoded"
+MEDIA_TYPES: Final[Mapping[str, str]] = {".json": "application/json", ".xml": "application/xml", ".form": FORM}
+"""What the ending of a file says of the body in it."""
+
+SAMPLES: Final = Path(__file__).parents[1] / "events" / "bodies"
+"""Sample bodies, each named after its platform."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`make redrive`: queue the dead letters again, whose cause has been mended.
+"""`make redrive`: queue the dead letters again, once their cause has been fixed.
 
 SQS's own redrive knows where SQS moved a message from; ours were put there by the worker, with its reason, and one that never
 was a code is better left. A code that is moved twice is activated once.
@@ -6,22 +6,16 @@ was a code is better left. A code that is moved twice is activated once.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+import click
 
-from local.deployed import DEFAULT_STACK, NotDeployed, outputs
-from local.running import NotRunning, aws_client, find
+from ops.errors import refused_by_aws
+from ops.target import Target, with_target
 
-_UNREADABLE = "unreadable"
-"""The worker's reason for what is no message of the intake's."""
-
-_HIDDEN_SECONDS = 300
+_HIDDEN_SECONDS: Final = 300
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def redrive(queues: Queues) -> Moved:
     """
     moved = Moved()
     while batch := _receive(queues):
-        readable = [message for message in batch if _reason(message) != _UNREADABLE]
+        readable = [message for message in batch if _reason(message) != "unreadable"]
         gone = _send(queues, readable) if readable else []
         if gone:
             queues.sqs.delete_message_batch(
@@ -82,36 +76,18 @@ def _send(queues: Queues, messages: Sequence[dict[str, Any]]) -> list[dict[str, 
 
 
 def _reason(message: dict[str, Any]) -> str:
+    """Why the worker gave it up; `unreadable` is no message of the intake's."""
     reason: str = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
     return reason
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Move the dead letters of a stack and say how many; 1 with the reason on standard error if that cannot be."""
-    parser = argparse.ArgumentParser(prog="make redrive", description="Queue the dead letters again.")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--stack", default=DEFAULT_STACK, help="the deployed stack")
-    where.add_argument("--local", metavar="API_URL", help="the embedded stack at this address instead")
-    wanted = parser.parse_args(arguments)
-    try:
-        moved = redrive(_embedded(wanted.local) if wanted.local else _deployed(wanted.stack))
-    except (NotDeployed, NotRunning, ClientError, BotoCoreError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"Codes in the activation queue again: {moved.back}.")
+@click.command("redrive")
+@with_target()
+def command(target: Target) -> None:
+    """Queue the dead letters again, once their cause has been fixed."""
+    queues = Queues(target.client("sqs"), *target.names("dead_letter_queue_url", "activation_queue_url"))
+    with refused_by_aws("not every dead letter could be looked at"):
+        moved = redrive(queues)
+    click.echo(f"Codes in the activation queue again: {moved.back}.")
     if moved.left:
-        print(f"Messages left, unreadable or not taken by the queue: {moved.left}.")
-    return 0
-
-
-def _deployed(stack: str) -> Queues:
-    return Queues(boto3.client("sqs"), *outputs(stack, "DeadLetterQueueUrl", "ActivationQueueUrl"))
-
-
-def _embedded(api_url: str) -> Queues:
-    ready = find(api_url)
-    return Queues(aws_client(ready, "sqs"), ready["dead_letter_queue_url"], ready["activation_queue_url"])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        click.echo(f"Messages left, unreadable or not taken by the queue: {moved.left}.")

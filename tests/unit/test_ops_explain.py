@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from activate.checks import expression
 from local.sample_events import DELIVERIES, EVENTS, SOURCES
-from ops.__main__ import main
+from ops.commands import main
 from ops.reach import Stop, stops
 from tests.unit.test_bodies import json_values
 

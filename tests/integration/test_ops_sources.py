@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
 from local.aws import Aws
 from local.http import Request, Response, Server
 from local.sample_events import SOURCES
-from local.sources import PASTE, Target, Unusable, checked, instructions, main
+from ops.commands import main
+from ops.commands.sources import PASTE, checked, instructions
+from ops.errors import Unusable
 
 GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["hush-hush"], "loyalty_id": 5}
 
@@ -28,19 +31,24 @@ def stored(aws: Aws, secret: str) -> Any:
     return lambda: aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
 
 
-def run(file: Path, aws: Aws, secret: str) -> int:
-    """Run the command against a stand-in for the embedded stack's own door."""
+def sources(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["sources", *map(str, arguments)])
+
+
+def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
+    """Run the command against a stand-in for the embedded stack's own entry point."""
     ready = {"aws_endpoint_url": aws.endpoint_url, "sources_secret_id": secret, "api_url": "http://127.0.0.1:3000"}
     with Server(lambda _: Response(200, json.dumps(ready).encode())) as server:
-        return main([str(file), "--local", server.url])
+        return sources(file, "--local", server.url, *options)
 
 
 def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
-    aws: Aws, secret: str, stored: Any, capsys: pytest.CaptureFixture[str]
+    aws: Aws, secret: str, stored: Any
 ) -> None:
-    assert run(SOURCES, aws, secret) == 0
+    answer = run(SOURCES, aws, secret)
+    assert answer.exit_code == 0
     assert stored() == SOURCES.read_text()
-    out = capsys.readouterr().out
+    out = answer.stdout
     for name, settings in json.loads(SOURCES.read_text()).items():
         assert f"http://127.0.0.1:3000/webhooks/{name}" in out
         assert not [value for value in settings["secrets"] if value in out]
@@ -71,12 +79,13 @@ def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
     ],
 )
 def test_given_a_bad_document_then_the_fault_is_told_and_nothing_is_uploaded(
-    aws: Aws, secret: str, stored: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str, told: str
+    aws: Aws, secret: str, stored: Any, tmp_path: Path, document: str, told: str
 ) -> None:
     file = tmp_path / "sources.json"
     file.write_text(document)
-    assert run(file, aws, secret) == 1
-    assert told in capsys.readouterr().err
+    answer = run(file, aws, secret)
+    assert answer.exit_code == 1
+    assert told in answer.stderr
     assert stored() == "{}"
 
 
@@ -94,21 +103,41 @@ def test_given_several_faults_then_each_has_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff"])
-def test_given_no_readable_file_then_that_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
-) -> None:
+def test_given_no_readable_file_then_that_is_told(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "sources.json"
     if content:
         file.write_bytes(content)
-    assert main([str(file)]) == 1
-    assert str(file) in capsys.readouterr().err
+    answer = sources(file)
+    assert answer.exit_code == 1
+    assert str(file) in answer.stderr
 
 
-def test_given_no_stack_runs_then_the_remedy_is_told(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_given_no_file_then_the_command_is_told() -> None:
+    answer = sources()
+    assert answer.exit_code == 2
+    assert "make sources FILE=sources.json" in answer.stderr
+
+
+def test_given_no_stack_runs_then_the_remedy_is_told(aws: Aws) -> None:
     with Server(lambda _: Response(200, b"not a stack")) as server:
-        assert main([str(SOURCES), "--local", server.url]) == 1
-    assert main([str(SOURCES), "--local", server.url]) == 1
-    assert capsys.readouterr().err.count("no `make local` answers") == 2
+        answers = [sources(SOURCES, "--local", server.url)]
+    answers += [sources(SOURCES, "--local", server.url)]
+    assert [answer.exit_code for answer in answers] == [1, 1]
+    assert all("no `make local` answers" in answer.stderr for answer in answers)
+
+
+def test_given_explain_then_a_source_that_reads_no_sample_stops_the_upload(
+    aws: Aws, secret: str, stored: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "sources.json"
+    file.write_text(json.dumps({"shop": {**GOOD, "paid": "finacial_status == 'paid'"}}))
+    answer = run(file, aws, secret, "--explain")
+    assert answer.exit_code == 1
+    assert "shop: shopify.json: unrecognised: paid: " in answer.stdout
+    assert "nothing is uploaded" in answer.stderr
+    assert stored() == "{}"
+    assert run(SOURCES, aws, secret, "--explain").exit_code == 0
+    assert stored() == SOURCES.read_text()
 
 
 class TestDeployedStack:
@@ -118,7 +147,7 @@ class TestDeployedStack:
     """
 
     @staticmethod
-    def described(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], stack: str = "shop") -> int:
+    def described(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str], stack: str = "shop") -> Result:
         members = "".join(
             f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
             for key, value in outputs.items()
@@ -138,37 +167,40 @@ class TestDeployedStack:
 
         with Server(cloudformation) as server:
             monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", server.url)
-            return main([str(SOURCES), "--stack", stack])
+            return sources(SOURCES, "--stack", stack)
 
     def test_given_the_stack_then_its_secret_is_set_and_its_addresses_are_printed(
-        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         outputs = {"SourcesSecretId": secret, "WebhookUrl": "https://api.example.com/v1/webhooks/"}
-        assert self.described(monkeypatch, outputs) == 0
+        answer = self.described(monkeypatch, outputs)
+        assert answer.exit_code == 0
         assert stored() == SOURCES.read_text()
-        assert "https://api.example.com/v1/webhooks/eu-shop\n" in capsys.readouterr().out
+        assert "https://api.example.com/v1/webhooks/eu-shop\n" in answer.stdout
 
     def test_given_no_such_stack_or_another_application_then_that_is_told(
-        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert self.described(monkeypatch, {}, "other") == 1
-        assert "STACK=" in capsys.readouterr().err
-        assert self.described(monkeypatch, {"WebhookUrl": "https://api.example.com/"}) == 1
-        assert "SourcesSecretId" in capsys.readouterr().err
+        missing = self.described(monkeypatch, {}, "other")
+        assert missing.exit_code == 1
+        assert "STACK=" in missing.stderr
+        other = self.described(monkeypatch, {"WebhookUrl": "https://api.example.com/"})
+        assert other.exit_code == 1
+        assert "SourcesSecretId" in other.stderr
         assert stored() == "{}"
 
 
-def test_given_a_secret_that_is_not_there_then_that_is_told(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(SOURCES, aws, "nowhere") == 1
-    assert "was not uploaded" in capsys.readouterr().err
+def test_given_a_secret_that_is_not_there_then_that_is_told(aws: Aws) -> None:
+    answer = run(SOURCES, aws, "nowhere")
+    assert answer.exit_code == 1
+    assert "was not uploaded" in answer.stderr
 
 
-def test_given_a_source_of_events_alone_then_no_address_is_printed(aws: Aws) -> None:
+def test_given_a_source_of_events_alone_then_no_address_is_printed() -> None:
     document = json.dumps(
         {"bus": {"platform": "shopify", "event_source": "aws.partner/shopify.com/1/x", "loyalty_id": 5}}
     )
-    target = Target(aws.client("secretsmanager"), "id", "https://api.example.com/webhooks/")
-    told = instructions(document, checked(document), target)
+    told = instructions(document, checked(document), "https://api.example.com/webhooks/")
     assert "https://" not in told
     assert "aws.partner/shopify.com/1/x" in told
 

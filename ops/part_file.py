@@ -1,7 +1,7 @@
-"""A file that has its name only once it is whole, and of which nothing stays behind, not even of a killed process.
+"""A file that gets its name only once it is complete, and leaves nothing otherwise, even if its process is killed.
 
-While it is written it is `.{name}.part` beside its place, locked by the process that writes it. So whoever writes the next one
-into the folder knows which parts nobody writes any more, and removes them.
+While it is written it is `.{name}.part` in the same folder, locked by the process that writes it. So the next process that
+writes into the folder can see which parts are abandoned, and removes them.
 """
 
 from __future__ import annotations

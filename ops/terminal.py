@@ -40,6 +40,4 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print why it failed, on standard output where standard error does not take it."""
-    # Below a line that is still being drawn over.
-    new_line = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
-    write(sys.stderr, f"{new_line}{text}\n") or write(sys.stdout, f"{text}\n")
+    write(sys.stderr, f"{text}\n") or write(sys.stdout, f"{text}\n")

@@ -20,7 +20,9 @@ from activate.intake import Result, is_handshake, result_of
 from activate.orders import Calls, Order, UnreadableOrder
 from activate.paths import Means, Search
 from activate.sources import Document, SourceUnavailable, UnknownSource, parse
+from ops.errors import Unusable
 from ops.reach import stops
+from ops.signing import MEDIA_TYPES, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,14 +32,7 @@ if TYPE_CHECKING:
     from activate.orders import Reading
     from activate.sources import Source
 
-MEDIA_TYPES: Final[Mapping[str, str]] = {
-    ".json": "application/json",
-    ".form": bodies.FORM,
-    ".xml": "application/xml",
-}
-"""What a file's ending says of the body in it."""
-
-SAMPLES: Final = Path(__file__).parents[1] / "events" / "bodies"
+FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 _READ: Final = frozenset({Result.ACCEPTED, Result.NOT_PAID, Result.NO_CODES, Result.HANDSHAKE})
 """What became of a delivery that was read."""
@@ -55,8 +50,8 @@ def explanation(document: Document, name: str, body: bytes, media_type: str) -> 
         return _nothing(Result.UNKNOWN_SOURCE, "", f"the document has no source {name!r}; there are {known}")
     except SourceUnavailable:
         faults = document.faults[name].faults
-        told = "; ".join(message for _, message in faults)
-        return _nothing(Result.MISCONFIGURED, ", ".join(dict.fromkeys(path for path, _ in faults)), told)
+        settings = ", ".join(dict.fromkeys(path for path, _ in faults))
+        return _nothing(Result.MISCONFIGURED, settings, "; ".join(message for _, message in faults))
     if is_handshake(source, body):
         return _nothing(Result.HANDSHAKE)
     try:
@@ -92,20 +87,13 @@ def _order(source: Source, body: Any, reading: Reading) -> Explanation:
     if fetch and isinstance(reading, Calls):
         explained["fetch"] = [f"{fetch.method} https://{fetch.host}{path}" for path in reading.paths]
     if isinstance(reading, Order):
-        explained["codes"] = [
-            *(_code(code, loyalty_id, None) for code, loyalty_id in reading.codes),
-            *(_code(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign),
-            *(
-                _code(code, None, "unusable: it is no text, too long, or holds a control or invisible character")
-                for code in reading.unusable
-            ),
-        ]
+        codes: list[tuple[object, int | None, str | None]] = [(*found, None) for found in reading.codes]
+        codes += [(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign]
+        unusable = "unusable: it is no text, too long, or holds a control or invisible character"
+        codes += [(code, None, unusable) for code in reading.unusable]
+        explained["codes"] = [dict(zip(("code", "loyalty_id", "dropped"), found, strict=True)) for found in codes]
     explained["fault"] = _fault(source, body, reading, explained)
     return explained
-
-
-def _code(code: object, loyalty_id: int | None, dropped: str | None) -> dict[str, Any]:
-    return {"code": code, "loyalty_id": loyalty_id, "dropped": dropped}
 
 
 def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
@@ -116,10 +104,8 @@ def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) 
         case Means.UNRECOGNISED:
             setting, message = _asks(source, explained["paid"]), "it finds nothing in the body"
         case Order() if not explained["codes"]:
-            setting, message = (
-                "codes",
-                "it finds no code; a paid order without one is right, a path that leads nowhere is not",
-            )
+            setting = "codes"
+            message = "it finds no code; a paid order without one is right, a path that leads nowhere is not"
         case _:
             return None
     try:
@@ -127,7 +113,7 @@ def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) 
     except (ValueError, TypeError, ArithmeticError, RecursionError):
         found = ()
     if found:
-        message = f"{message}: {'; '.join(stop.told() for stop in found)}"
+        message = f"{message}: {'; '.join(stop.sentence() for stop in found)}"
     return {"setting": setting, "message": message, "stops": [asdict(stop) for stop in found]}
 
 
@@ -157,58 +143,65 @@ def _is_read(explained: Explanation) -> bool:
     return explained["result"] in _READ
 
 
-def _samples(document: Document, platforms: Mapping[str, str]) -> bool:
-    """Explain every source by the sample bodies of its platform, a line each; whether each was read by one of them."""
-    good = True
-    for name, platform in platforms.items():
+def by_samples(text: str) -> bool:
+    """Explain every source of a document by its platform's sample bodies, a line each; whether each source reads one of them.
+
+    Raises:
+        InvalidSettings: the document cannot be read.
+    """
+    document, settings, good = parse(text), json.loads(text), True
+    for name in document.sources:
+        platform = settings[name]["platform"]
+        # What `generic` reads is whatever its source says, and not what our sample of it holds.
         files = [] if platform == "generic" else sorted(SAMPLES.glob(f"{platform}*"))
         explained = [(file, explanation(document, name, file.read_bytes(), MEDIA_TYPES[file.suffix])) for file in files]
         for file, one in explained:
             codes = ", ".join(f"{code['code']} ({code['dropped'] or code['loyalty_id']})" for code in one["codes"])
-            click.echo(f"{name}: {file.name}: {one['result']}{f': {codes}' if codes else ''}{_told(one)}")
+            click.echo(f"{name}: {file.name}: {one['result']}{f': {codes}' if codes else ''}{_fault_of(one)}")
         if not files:
             click.echo(f"{name}: there is no sample of {platform}: explain a delivery that you captured")
         good &= not files or any(_is_read(one) for _, one in explained)
     return good
 
 
-def _told(explained: Explanation) -> str:
+def _fault_of(explained: Explanation) -> str:
     fault = explained["fault"]
     return "".join(f": {fault[part]}" for part in ("setting", "message") if fault[part]) if fault else ""
 
 
-@click.command()
-@click.argument("sources", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--source", help="The source that the delivery is for.")
+@click.command("explain")
+@click.argument("sources", envvar="SOURCES", required=False, type=FILE)
+@click.option("--source", envvar="SOURCE", help="The source that the delivery is for.")
+@click.option("--file", envvar="FILE", type=FILE, help="The body, as it was captured.")
+@click.option("--type", "media_type", envvar="TYPE", help="Its content type, if the file's ending does not say it.")
 @click.option(
-    "--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The body, as it was captured."
+    "--samples", envvar="SAMPLES", is_flag=True, help="Instead: every source, by the sample bodies of its platform."
 )
-@click.option(
-    "--type",
-    "media_type",
-    help="The body's content type, where the file's ending (.json, .form, .xml) does not say it.",
-)
-@click.option("--samples", is_flag=True, help="Instead: every source, by the sample bodies of its platform.")
 @click.pass_context
-def explain(
-    context: click.Context, sources: Path, source: str | None, file: Path | None, media_type: str | None, samples: bool
+def command(
+    context: click.Context,
+    sources: Path | None,
+    source: str | None,
+    file: Path | None,
+    media_type: str | None,
+    samples: bool,
 ) -> None:
-    """Say what the intake would make of one captured delivery, with nothing sent.
+    """Say what the intake would make of a captured delivery.
 
-    SOURCES is the document of webhook sources. Exits 1 when the delivery is not read.
+    Nothing needs to be running, and nothing is sent. SOURCES is the document of webhook sources. Exits 1 when the delivery is
+    not read.
     """
+    if not sources or not (samples or (source and file)):
+        raise click.UsageError(
+            "name the document, its source and the file of the delivery: make explain SOURCES=... SOURCE=... FILE=..."
+        )
     try:
         text = sources.read_text()
         document = parse(text)
     except (InvalidSettings, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{sources}: {error}") from error
-    if samples:
-        settings = json.loads(text)
-        context.exit(not _samples(document, {name: settings[name]["platform"] for name in document.sources}))
-    if not source or not file:
-        raise click.UsageError(
-            "name the source and the file of the delivery: make explain SOURCES=... SOURCE=... FILE=..."
-        )
+        raise Unusable(f"{sources}: {error}") from error
+    if samples or not (source and file):
+        context.exit(not by_samples(text))
     media_type = media_type or MEDIA_TYPES.get(file.suffix)
     if not media_type:
         raise click.UsageError(
@@ -217,7 +210,8 @@ def explain(
     explained = explanation(document, source, file.read_bytes(), media_type.partition(";")[0].strip().lower())
     # A half of a surrogate pair, which JSON can carry and UTF-8 cannot, is written as JSON escapes it.
     click.echo(json.dumps(explained, ensure_ascii=False, indent=2).encode(errors="backslashreplace"))
-    for one in explained.get("orders", [explained]):
+    orders = explained.get("orders", [explained])
+    for one in orders:
         if not _is_read(one):
-            click.echo(f"{one['result']}{_told(one)}", err=True)
-    context.exit(not all(map(_is_read, explained.get("orders", [explained]))))
+            click.echo(f"{one['result']}{_fault_of(one)}", err=True)
+    context.exit(not all(map(_is_read, orders)))
