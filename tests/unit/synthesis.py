@@ -10,8 +10,9 @@ import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from local import template
-from local.aws import ACCOUNT, REGION
+from local.engine import ACCOUNT, REGION
+from local.template import read
+from tests.unit import cloudformation as template
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -45,7 +46,7 @@ _REF_IS_ARN = {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
 
 def document() -> dict[str, Any]:
     """The template as it is written, its short tags in their long form."""
-    return template.read(TEMPLATE)
+    return read(TEMPLATE)
 
 
 class Stack:
