@@ -81,7 +81,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test that needs neither Docker nor AWS; PYTEST='-k word' narrows it
 	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
 
-test-here: $(VENV)/dev.stamp .venv-engine/stamp
+test-here: $(VENV)/dev.stamp .venv-engine/stamp .venv-sam/stamp
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST)
 	$(BIN)/coverage combine --quiet

@@ -28,9 +28,6 @@ DEFAULT_PORT: Final = "3000"
 CONTROL: Final = "/_local"
 """Where, on its API's port, the stack of `make local` answers what it printed when it was ready."""
 
-_UNSAID: Final = {"aws_region": "eu-central-1", "altcraft_secret_id": "local-AltcraftSecret"}
-"""What a stack of `make local` may not say of itself."""
-
 _OUTPUTS: Final[Mapping[str, str]] = {
     "api_url": "ApiUrl",
     "webhook_url": "WebhookUrl",
@@ -140,7 +137,7 @@ class Laptop(Target):
         try:
             reply = requests.get(self.url + CONTROL, timeout=5)
             reply.raise_for_status()
-            values = {**_UNSAID, **reply.json()}
+            values = dict(reply.json())
         except (requests.RequestException, TypeError) as error:
             raise Unusable(
                 f"no `make local` answers at {self.url}: start it, or name the address that it prints as api_url by LOCAL=..., "

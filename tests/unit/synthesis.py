@@ -78,6 +78,40 @@ class Stack:
             for name, resource in self._template.resources.items()
         }
 
+    @cached_property
+    def deployed(self) -> dict[str, Any]:
+        """The translated template with its conditions carried out and each parameter's value in its place.
+
+        References between resources stay, so that this is what CloudFormation has to bring into an order.
+        """
+        parts = {
+            part: {
+                name: {key: value for key, value in one.items() if key != "Condition"}
+                for name, one in self._document[part].items()
+                if self._template.condition(one.get("Condition"))
+            }
+            for part in ("Resources", "Outputs")
+        }
+        return {
+            "AWSTemplateFormatVersion": self._document["AWSTemplateFormatVersion"],
+            "Parameters": self._document["Parameters"],
+            **{part: self._decided(written) for part, written in parts.items()},
+        }
+
+    def _decided(self, node: Any) -> Any:
+        """A part of the template in which nothing is left to the parameters."""
+        if isinstance(node, Mapping):
+            if node.keys() == {"Fn::If"}:
+                name, then, otherwise = node["Fn::If"]
+                return self._decided(then if self._template.condition(name) else otherwise)
+            if node.keys() == {"Ref"} and node["Ref"] in {*self._document["Parameters"], "AWS::NoValue"}:
+                return self._template.resolve(node)
+            decided = {key: self._decided(value) for key, value in node.items()}
+            return {key: value for key, value in decided.items() if value is not template.NO_VALUE}
+        if isinstance(node, list):
+            return [value for value in map(self._decided, node) if value is not template.NO_VALUE]
+        return node
+
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """The properties of the resources of a type, by logical id."""
         return {name: one["Properties"] for name, one in self.resources.items() if one["Type"] == kind}

@@ -38,6 +38,7 @@ from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+AROUND = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 API, COST, LIMITS = ((DOCS / f"{name}.md").read_text() for name in ("api", "cost", "limits"))
 TEMPLATE = read(ROOT / "template.yaml")
 
@@ -65,7 +66,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", [*PAGES, *AROUND], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -170,6 +171,7 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
     alarms = [one["Properties"] for one in TEMPLATE["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     metrics = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
     assert number(idle["metrics in alarms"]["number"]) == metrics
+    assert number(idle["alarms that combine others"]["number"]) == types["AWS::CloudWatch::CompositeAlarm"]
     assert number(idle["secrets"]["number"]) == types["AWS::SecretsManager::Secret"]
 
 

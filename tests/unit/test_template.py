@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
@@ -184,10 +185,20 @@ def test_given_the_dead_letter_queue_then_only_the_activation_queue_may_fill_it(
 
 
 @both
-def test_given_data_then_it_outlives_the_stack(parameters: Mapping[str, str]) -> None:
+def test_given_data_then_it_outlives_the_stack_but_not_a_first_deployment_that_failed(
+    parameters: Mapping[str, str],
+) -> None:
     for name, resource in synthesise(parameters).resources.items():
         if resource["Type"] in DATA:
-            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_given_the_accounts_role_for_access_logs_then_nothing_takes_it_from_other_apis() -> None:
+    kept = {name for name, resource in document()["Resources"].items() if resource.get("DeletionPolicy") == "Retain"}
+
+    # CloudFormation does not take the account's setting back, so without its role every API of the account stops logging.
+    assert kept == {"ApiLogsAccount", "ApiLogsRole"}
 
 
 @both
@@ -290,6 +301,10 @@ def test_given_analytics_then_the_tables_read_where_the_exports_lie() -> None:
         location = parameters["storage.location.template"]
         assert location == f"s3://ExportBucket/{folder}loyalty_id=${{loyalty_id}}/dt=${{dt}}/"
         assert parameters["projection.loyalty_id.values"] == "5,6"
+
+
+def test_given_the_formats_of_an_export_then_the_schedule_may_have_each() -> None:
+    assert document()["Parameters"]["OutputFormat"]["AllowedValues"] == list(OUTPUT_FORMATS)
 
 
 def test_given_the_tables_of_manifests_then_their_columns_are_a_manifests() -> None:
@@ -432,6 +447,20 @@ def test_given_the_template_then_its_page_says_the_same() -> None:
     written = (TEMPLATE.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
 
     assert written == configuration.page(), "run `make docs`"
+
+
+def test_given_the_application_repository_then_it_takes_what_the_template_says_of_itself() -> None:
+    written = document()["Metadata"]["AWS::ServerlessRepo::Application"]
+
+    # The patterns of the API of the Serverless Application Repository, CreateApplication.
+    assert re.fullmatch(r"[a-z0-9](([a-z0-9]|-(?!-))*[a-z0-9])?", written["Author"])
+    assert len(written["Author"]) <= 127
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,140}", written["Name"])
+    assert 1 <= len(written["Description"]) <= 256
+    assert len(written["Labels"]) <= 10
+    assert all(re.fullmatch(r"[a-zA-Z0-9+\-_:/@]{1,127}", label) for label in written["Labels"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", written["SemanticVersion"])
+    assert all((TEMPLATE.parent / written[name]).is_file() for name in ("LicenseUrl", "ReadmeUrl"))
 
 
 def test_given_a_suppressed_check_then_its_reason_is_given() -> None:

@@ -1,11 +1,20 @@
 """The workflows of GitHub Actions: they call what there is, keep no key, and may do no more than they need."""
 
+import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from local.template import read
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -61,3 +70,67 @@ def test_given_a_fork_without_a_role_then_no_step_touches_aws() -> None:
 
     assert len(touching) == 2
     assert all(step["if"] == "vars.AWS_DEPLOY_ROLE_ARN != ''" for step in touching)
+
+
+HOSTILE = [
+    'AltcraftUrl=https://altcraft.example.com ExportSchedule="cron(0 3 * * ? *)" LoyaltyIds=5,6',
+    "AltcraftUrl=https://altcraft.example.com ExportPrefix=$(touch pwned)`touch pwned`;touch pwned",
+    "",
+]
+"""What the variable PARAMETERS may hold that a shell would read otherwise."""
+
+
+@pytest.mark.parametrize("parameters", HOSTILE, ids=["brackets and spaces", "commands", "none"])
+def test_given_any_parameters_then_sam_gets_them_as_they_are(parameters: str, tmp_path: Path) -> None:
+    (step,) = [
+        step
+        for step in _jobs(ROOT / ".github" / "workflows" / "deploy.yml")["deploy"]["steps"]
+        if "make deploy" in step.get("run", "")
+    ]
+    calls = tmp_path / "calls"
+    sam, make = tmp_path / "sam", tmp_path / "make"
+    sam.write_text(
+        f"#!{sys.executable}\nimport json, sys\nopen({str(calls)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    )
+    make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} SAM={sam} --old-file=.venv-sam/stamp "$@"\n')
+    for program in (sam, make):
+        program.chmod(0o755)
+
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        cwd=ROOT,
+        env=os.environ
+        | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ARCH": "x86_64", "STACK": "shop", "PARAMETERS": parameters},
+        check=True,
+    )
+
+    built, deployed = map(json.loads, calls.read_text().splitlines())
+    assert built == ["build", "--parameter-overrides", "Architecture=x86_64"]
+    assert deployed[deployed.index("--stack-name") + 1] == "shop"
+    assert deployed[deployed.index("--parameter-overrides") + 1 :] == [f"Architecture=x86_64 {parameters}"]
+    assert not (ROOT / "pwned").exists()
+
+
+def test_given_the_documented_parameters_then_each_is_one_of_the_template_and_may_have_its_value() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^ *\| `PARAMETERS` \| `(.+)` \|$", page, re.MULTILINE)
+    declared = read(ROOT / "template.yaml")["Parameters"]
+
+    for pair in shlex.split(example):
+        name, _, value = pair.partition("=")
+        assert re.fullmatch(declared[name]["AllowedPattern"], value), pair
+
+
+def test_given_the_stacks_name_then_it_is_one_wherever_it_is_a_default() -> None:
+    (step,) = [
+        step
+        for step in _jobs(ROOT / ".github" / "workflows" / "deploy.yml")["deploy"]["steps"]
+        if "make deploy" in step.get("run", "")
+    ]
+    pages = [ROOT / "README.md", ROOT / "docs" / "deploy.md"]
+    named = {name for page in pages for name in re.findall(r"\bSTACK=([\w-]+)", page.read_text(encoding="utf-8"))}
+    prompted = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))["default"]["global"]["parameters"]
+
+    assert {prompted["stack_name"]} == named
+    assert f"'{prompted['stack_name']}'" in step["env"]["STACK"]
+    assert read(ROOT / ".github" / "deploy-role.yaml")["Parameters"]["StackName"]["Default"] == prompted["stack_name"]

@@ -1,0 +1,225 @@
+"""The template, built and deployed as an operator does it: `make build`, `sam deploy --guided` and its questions.
+
+SAM uploads the artefacts, makes a change set and executes it; the engine carries out the transform and creates the resources.
+Two things are left out of the built template first, because the engine has neither and would refuse the whole: saved queries of
+CloudWatch Logs, and alarms over several metrics. `tests/unit/test_template_translated.py` reads these. The functions do not run
+here: the engine has another Python than Lambda, and `tests/e2e/test_runtime.py` runs what is built in Lambda's own runtime.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+import yaml
+
+from local.engine import REGION, Aws
+from local.template import read
+from local.waiting import wait_until
+from tests.unit.synthesis import LEAST, TEMPLATE, document, synthesise
+
+ROOT: Final = TEMPLATE.parent
+SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
+ARCHITECTURE: Final = "arm64"
+STACK: Final = "altcraft-promocodes"
+
+pytestmark = pytest.mark.long
+
+
+def _is_left_out(resource: Mapping[str, Any]) -> bool:
+    return resource["Type"] == "AWS::Logs::QueryDefinition" or (
+        resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    )
+
+
+@dataclass(frozen=True)
+class Site:
+    """An AWS, and the folder of an operator who deploys to it: what is built, and a samconfig.toml."""
+
+    aws: Aws
+    folder: Path
+
+    def deploy(self, *options: str, answers: str = "") -> str:
+        """Run `sam deploy` and return what it printed. Raises CalledProcessError where it fails."""
+        template, configuration = self.folder / "build" / "template.json", self.folder / "samconfig.toml"
+        return subprocess.run(
+            [SAM, "deploy", "--template-file", template, "--config-file", configuration, *options],
+            env={**os.environ, **self.aws.environment, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2"},
+            input=answers,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+        ).stdout
+
+    def resources(self, stack: str) -> dict[str, dict[str, Any]]:
+        """The resources of a stack by logical id."""
+        found = self.aws.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+        return {one["LogicalResourceId"]: one for one in found}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """What `make build` makes, and an AWS with nothing in it."""
+    folder = tmp_path_factory.mktemp("operator")
+    subprocess.run(["make", "build", f"ARCH={ARCHITECTURE}", f"BUILD_DIR={folder / 'build'}"], cwd=ROOT, check=True)
+    built = read(folder / "build" / "template.yaml")
+    for name, resource in list(built["Resources"].items()):
+        if _is_left_out(resource):
+            del built["Resources"][name]
+    (folder / "build" / "template.json").write_text(json.dumps(built))
+    shutil.copy(ROOT / "samconfig.toml", folder)
+    with (folder / "aws.log").open("wb") as log, Aws(log=log.fileno()) as aws:
+        yield Site(aws, folder)
+
+
+def _answers() -> str:
+    """What an operator types: Enter for every default, the address of Altcraft, and yes."""
+    parameters = [LEAST.get(name, "") for name in document()["Parameters"]]
+    unauthenticated = [
+        event
+        for resource in document()["Resources"].values()
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api" and "Auth" not in event["Properties"]
+    ]
+    return "\n".join(
+        [
+            *("", REGION),  # the stack's name and the region
+            *parameters,
+            *("", "", ""),  # confirm the changes, make roles, roll back
+            *("y" for _ in unauthenticated),  # "has no authentication. Is this okay?"
+            *("", "", ""),  # save the answers, to which file, under which name
+            "y",  # deploy this change set
+            "",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def said(site: Site) -> str:
+    """What `sam deploy --guided` printed on its way to a stack."""
+    return site.deploy("--guided", answers=_answers())
+
+
+def test_given_the_guided_answers_then_the_stack_is_created(site: Site, said: str) -> None:
+    (stack,) = site.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+
+    assert f"Stack Name [{STACK}]" in said
+    assert "CloudFormation stack changeset" in said
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_given_the_stack_then_it_has_every_resource_that_cloudformation_is_given(site: Site, said: str) -> None:
+    expected = [one for one in synthesise(LEAST).deployed["Resources"].values() if not _is_left_out(one)]
+
+    created = site.resources(STACK).values()
+
+    assert {one["ResourceStatus"] for one in created} == {"CREATE_COMPLETE"}
+    assert Counter(one["ResourceType"] for one in created) == Counter(one["Type"] for one in expected)
+
+
+def test_given_the_end_of_the_deployment_then_it_prints_what_a_person_needs_next(site: Site, said: str) -> None:
+    (stack,) = site.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    assert outputs.keys() == synthesise(LEAST).deployed["Outputs"].keys()
+    assert all(re.search(rf"\bKey +{name}\b", said) for name in outputs)
+
+
+def _packed(url: str) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(requests.get(url, timeout=30).content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def _built(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("function", ["ActivateFunction", "ExportAllFunction"])
+def test_given_a_deployed_function_then_it_is_what_was_built(site: Site, said: str, function: str) -> None:
+    lambdas = site.aws.client("lambda")
+
+    deployed = lambdas.get_function(FunctionName=site.resources(STACK)[function]["PhysicalResourceId"])
+
+    configuration = deployed["Configuration"]
+    assert (configuration["Runtime"], configuration["Architectures"]) == ("python3.13", [ARCHITECTURE])
+    assert _packed(deployed["Code"]["Location"]) == _built(site.folder / "build" / function)
+    (layer,) = configuration["Layers"]
+    assert layer["CodeSize"] > 1_000_000
+
+
+def test_given_the_deployed_activate_then_its_callers_reach_a_version_by_the_alias(site: Site, said: str) -> None:
+    function = site.resources(STACK)["ActivateFunction"]["PhysicalResourceId"]
+    lambdas = site.aws.client("lambda")
+
+    alias = lambdas.get_alias(FunctionName=function, Name="live")
+    (mapping,) = lambdas.list_event_source_mappings()["EventSourceMappings"]
+
+    assert alias["FunctionVersion"] == "1"
+    assert mapping["FunctionArn"] == alias["AliasArn"]
+
+
+def test_given_the_saved_answers_when_deployed_again_then_nothing_is_asked_and_nothing_changes(
+    site: Site, said: str
+) -> None:
+    assert LEAST["AltcraftUrl"] in (site.folder / "samconfig.toml").read_text()
+
+    again = site.deploy("--no-confirm-changeset", "--no-fail-on-empty-changeset")
+
+    assert f"Stack {STACK} is up to date" in again
+
+
+def test_given_a_first_deployment_that_fails_then_nothing_is_left_but_the_accounts_role_for_logs(
+    site: Site, said: str
+) -> None:
+    cloudformation, s3 = site.aws.client("cloudformation"), site.aws.client("s3")
+    data = [name for name, one in document()["Resources"].items() if "DeletionPolicy" in one and "Condition" not in one]
+    broken = yaml.safe_load(cloudformation.get_template(StackName=STACK, TemplateStage="Original")["TemplateBody"])
+    broken["Resources"]["NotAnAlarm"] = {
+        "Type": "AWS::CloudWatch::Alarm",
+        "DependsOn": [*data, "ApiLogsAccount"],
+        "Properties": {
+            "Metrics": [{"Id": "nothing", "Expression": "("}],
+            "ComparisonOperator": "LessThanThreshold",
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+        },
+    }
+    s3.create_bucket(Bucket="broken", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket="broken", Key="template.json", Body=json.dumps(broken).encode())
+
+    cloudformation.create_stack(
+        StackName="failing",
+        TemplateURL=f"{site.aws.endpoint_url}/broken/template.json",
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in LEAST.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+
+    wait_until(lambda: _status(cloudformation, "failing").endswith("_COMPLETE"), 60)
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName="failing")
+    # SAM keeps each version of a function, and it is gone with the function.
+    events = [one for page in pages for one in page["StackEvents"] if one["ResourceType"] != "AWS::Lambda::Version"]
+    by_status = {
+        status: {one["LogicalResourceId"] for one in events if one["ResourceStatus"] == status}
+        for status in ("CREATE_COMPLETE", "DELETE_COMPLETE", "DELETE_SKIPPED")
+    }
+    assert _status(cloudformation, "failing") == "ROLLBACK_COMPLETE"
+    assert by_status["CREATE_COMPLETE"] >= set(data)
+    assert by_status["DELETE_COMPLETE"] >= set(data)
+    assert by_status["DELETE_SKIPPED"] == {"ApiLogsAccount", "ApiLogsRole"}
+
+
+def _status(cloudformation: Any, stack: str) -> str:
+    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    status: str = found["StackStatus"]
+    return status
