@@ -40,6 +40,8 @@ class Aws:
     What it prints goes to the file descriptor `log`. In `folder` it and its functions may write; `stop` removes it.
     """
 
+    folder: Path
+
     def __init__(self, host: str = "127.0.0.1", log: int = STANDARD_ERROR) -> None:
         self.host = host
         self.log = log
@@ -116,11 +118,12 @@ class Aws:
             )
         try:
             urllib3.request("GET", f"{self.endpoint_url}/_ministack/ready", timeout=START_SECONDS, retries=False)
-        except BaseException as error:  # an interrupt too: nothing is to outlast it
+        except urllib3.exceptions.HTTPError as error:
             self._kill()
-            if not isinstance(error, urllib3.exceptions.HTTPError):
-                raise
             raise EngineError(f"the AWS (ministack) did not start, for what it says above: {error}") from error
+        except BaseException:  # an interrupt: nothing is to outlast it
+            self._kill()
+            raise
         return self
 
     def stop(self) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template.yaml"
 SOURCES = ROOT / "events" / "sources.json"
 
-_END = b"\0"
+_END = b"\0the end\0"
 
 
 class Unavailable(Exception):
@@ -146,13 +146,14 @@ def _listening(host: str, port: int) -> socket.socket:
 def _copied(pipe: Path, log: int) -> Iterator[None]:
     """Make a named pipe, and copy what is written into it to the file descriptor `log`."""
     os.mkfifo(pipe)
-    held = os.open(
-        pipe, os.O_RDWR
-    )  # for writing too: so it outlasts each function that writes, and can be ended from here
+    # For writing too: so it outlasts each function that writes, and can be ended from here.
+    held = os.open(pipe, os.O_RDWR)
 
     def copy() -> None:
         while not (printed := os.read(held, 65_536)).endswith(_END):
-            os.write(log, printed)
+            # Where nobody reads the log any more, the functions are not to wait for it.
+            with contextlib.suppress(OSError):
+                os.write(log, printed)
 
     copying = threading.Thread(target=copy, name="log", daemon=True)
     copying.start()

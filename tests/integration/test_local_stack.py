@@ -138,7 +138,7 @@ def test_a_function_that_fails_is_unavailable_and_says_nothing_of_itself(stack: 
 def test_a_function_that_takes_too_long_is_not_waited_for(stack: Stack) -> None:
     began = time.monotonic()
     refused(post(stack, "/slow"), 504)
-    assert 29 <= time.monotonic() - began < 40
+    assert 29 <= time.monotonic() - began < 59
 
 
 # --- functions -----------------------------------------------------------------------------------------------------------

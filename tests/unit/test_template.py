@@ -16,7 +16,7 @@ from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest
 from export_all.settings import Settings as ExportSettings
 from local import configuration
-from local.template import Template
+from tests.unit.cloudformation import Template
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
 
 both = pytest.mark.parametrize("parameters", [LEAST, EVERYTHING], ids=["least", "everything"])
