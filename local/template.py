@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from local.aws import ACCOUNT, REGION
+from local.engine import ACCOUNT, REGION
 
 NO_VALUE = object()
 

@@ -1,12 +1,12 @@
-"""Fixtures with real parts for all tests: an emulated Altcraft, and moto's AWS, each over HTTP."""
+"""The real parts every test may ask for: an emulated Altcraft, and an emulated AWS, each over HTTP."""
 
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
-from local.aws import Aws
 from local.emulator import Emulator
+from local.engine import Aws
 
 # An example's duration depends on the machine's load rather than on the code.
 settings.register_profile("tests", deadline=None)

@@ -6,27 +6,11 @@ from datetime import UTC, datetime, timedelta
 from activate.activation import Activator
 from activate.ledger import Ledger
 from activate.redemption import Redemption, Result
-from altcraft.client import Client, Timeouts
+from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
-
-TOKEN = "local-altcraft-token"
-
-
-@dataclass
-class Secret:
-    """A secret in memory. `stored`, if set, is its value from the next refresh on."""
-
-    value: str = TOKEN
-    stored: str = ""
-
-    def text(self) -> str:
-        return self.value
-
-    def refresh(self) -> str:
-        self.value = self.stored or self.value
-        return self.value
+from local.engine import Aws
+from tests.secret import Secret
 
 
 def deadline(seconds: float = 60) -> datetime:
@@ -47,5 +31,5 @@ class Orders:
 
 def make_orders(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Orders:
     ledger = Ledger(table, aws.client("dynamodb"))
-    client = Client(url, Token(secret or Secret()), wire, Timeouts(connect=1, read=1, total=2))
-    return Orders(Activator(client, ledger), ledger)
+    client = Client(url, Token(secret or Secret()), wire)
+    return Till(Activator(client, ledger), ledger)

@@ -15,11 +15,12 @@ from activate.redemption import MAX_TEXT, Outcome, Redemption, Result, TryAgain
 from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import TOKEN, Orders, Secret, deadline, make_orders
+from local.engine import Aws
+from tests.integration.activators import Till, deadline, make_till
+from tests.secret import TOKEN, Secret
 
 ACTIVATE = frozenset({"activate"})
 GET = frozenset({"get"})
@@ -387,10 +388,10 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     emulator.settings = Settings(wrong_token=Refusal(error, "No ..."))
     emulator.programs.add(5, "good", "control", attached=True)
     secret = Secret()
-    orders = make_orders(emulator.url, aws, table, secret=secret)
-    orders.activate("control")
-    secret.value = "stale"
-    failure = no_outcome(orders)
+    till = make_till(emulator.url, aws, table, secret=secret)
+    till.activate("control")
+    secret.cached = secret.stored = "stale"
+    failure = no_outcome(till)
     assert (failure.reason, failure.altcraft_down) == (reason, True)
     secret.stored = TOKEN
     assert orders.activate("good").outcome is Outcome.ACTIVATED
@@ -401,19 +402,19 @@ def test_an_order_whose_tries_cannot_have_been_applied_is_not_answered_activated
 ) -> None:
     emulator.programs.add(5, "good", attached=True)
     secret = Secret("stale")
-    orders = make_orders(emulator.url, aws, table, secret=secret)
-    no_outcome(orders)
-    secret.value = TOKEN
-    assert orders.activate("good", None).outcome is Outcome.ACTIVATED
-    assert orders.activate("good").outcome is Outcome.ALREADY_ACTIVATED
+    till = make_till(emulator.url, aws, table, secret=secret)
+    no_outcome(till)
+    secret.cached = TOKEN
+    assert till.activate("good", None).outcome is Outcome.ACTIVATED
+    assert till.activate("good").outcome is Outcome.ALREADY_ACTIVATED
 
 
 def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}), already_activated=None)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Refuse(endpoints=GET, error=777, error_text="?")])
-    orders = make_orders(emulator.url, aws, table, secret=Secret(stored="rotated"))
-    assert orders.activate("good").outcome is Outcome.ACTIVATED
+    till = make_till(emulator.url, aws, table, secret=Secret("rotated", cached=TOKEN))
+    assert till.activate("good").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 

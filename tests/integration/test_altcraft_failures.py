@@ -13,10 +13,10 @@ import pytest
 from activate.redemption import Outcome, TryAgain
 from activate.worker import Worker
 from altcraft.wire import Wire
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Drop, Page, Refuse
-from tests.integration.activators import Orders, deadline, make_orders
+from local.engine import Aws
+from tests.integration.activators import Till, deadline, make_till
 
 CODES = [f"Code-{number}" for number in range(20)]
 ACTIVATE, GET = frozenset({"activate"}), frozenset({"get"})

@@ -9,26 +9,20 @@ import secrets
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, get_args
 
 import msgspec
 import pytest
-import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.session import Session
 
-from altcraft.client import Client, Timeouts
 from altcraft.errors import Refused
-from altcraft.export import Export
 from altcraft.export_json import usual_batch
-from altcraft.token import Token
 from altcraft.wire import Wire
 from export_all.aws_errors import detail_of
 from export_all.exporter import Exporter
@@ -37,85 +31,21 @@ from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
 from export_all.manifests import LIFETIME, Lease, Manifests, OtherExport
 from export_all.requests import ExportRequest
 from export_all.upload import Unconfirmed, part_bytes
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+from local.emulator.http import Request, Response
+from local.engine import Aws
+from tests.integration.exporters import ID, REQUEST, Bucket, exporter_of, run
+from tests.proxy import PassOn, proxy
+from tests.secret import Secret
 
-ORDER = ExportRequest(6)
-ID = "20261122T030000Z-0123456789abcdef0123"
 SOON = timedelta(seconds=60)
-
-
-@dataclass
-class Secret:
-    """A secret in memory; each reading may give the next text."""
-
-    texts: list[str]
-
-    def text(self) -> str:
-        return self.texts[0]
-
-    def refresh(self) -> str:
-        if len(self.texts) > 1:
-            del self.texts[0]
-        return self.texts[0]
-
-
-@dataclass
-class Bucket:
-    """A bucket, and what is in it."""
-
-    s3: Any
-    name: str
-
-    def keys(self, prefix: str = "") -> list[str]:
-        found = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
-        return [item["Key"] for item in found.get("Contents", [])]
-
-    def read(self, key: str) -> bytes:
-        body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
-        assert manifest.key is not None
-        return [json.loads(line) for line in gzip.decompress(self.read(manifest.key)).splitlines()]
-
-    def latest(self, loyalty_id: int = 6) -> str:
-        newest: str = json.loads(self.read(f"crm/latest/loyalty_id={loyalty_id}.json"))["export_id"]
-        return newest
-
-    def half_uploads(self) -> list[Any]:
-        uploads: list[Any] = self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
-        return uploads
-
-
-@pytest.fixture
-def bucket(aws: Aws) -> Bucket:
-    s3: Any = aws.client("s3")
-    name = f"exports-{uuid.uuid4()}"
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return Bucket(s3, name)
-
-
-def exporter_of(bucket: Bucket, url: str, wire: Wire = "json", *tokens: str) -> Exporter:
-    secret = Secret(list(tokens) or ["local-altcraft-token"])
-
-    def source(loyalty_id: int) -> Export:
-        return Client(url, Token(secret), wire, Timeouts(connect=1, read=5)).export_all(loyalty_id)
-
-    return Exporter(bucket.s3, bucket.name, "crm/", source, progress_seconds=0.01)
 
 
 @pytest.fixture(params=get_args(Wire))
 def exporter(request: pytest.FixtureRequest, bucket: Bucket, emulator: Emulator) -> Exporter:
     emulator.programs.create(6, generated=1000)
     return exporter_of(bucket, emulator.url, request.param)
-
-
-def run(
-    exporter: Exporter, export_id: str = ID, order: ExportRequest = ORDER, request: str = "first", seconds: float = 60
-) -> Manifest:
-    return exporter.run(order, export_id, request, time.monotonic() + seconds)
 
 
 def test_a_program_lands_in_s3(exporter: Exporter, bucket: Bucket) -> None:
@@ -215,7 +145,7 @@ def test_a_refused_token_is_counted_for_its_alarm(
 def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulator: Emulator) -> None:
     emulator.programs.create(6, generated=3)
 
-    manifest = run(exporter_of(bucket, emulator.url, "json", "an-old-token", "local-altcraft-token"))
+    manifest = run(exporter_of(bucket, emulator.url, secret=Secret(cached="an-old-token")))
 
     assert (manifest.status, manifest.codes) == ("succeeded", 3)
 
@@ -257,8 +187,8 @@ def test_an_export_id_belongs_to_one_request(exporter: Exporter) -> None:
 
 
 def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
-    """What a killed run leaves: its claim."""
-    claimed = exporter.manifests.claim(ID, ORDER, key, request, began)
+    """What a run leaves that was killed: its hold."""
+    claimed = exporter.manifests.claim(ID, REQUEST, key, request, began)
     assert isinstance(claimed, Lease)
     return claimed
 
@@ -467,7 +397,7 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
     manifests = Manifests(bucket.s3, bucket.name, "crm/")
     now = datetime.now(UTC)
     older, newer = (
-        replace(begun(name, ORDER, moment), status="succeeded", codes=1)
+        replace(begun(name, REQUEST, moment), status="succeeded", codes=1)
         for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
     )
 
@@ -480,7 +410,8 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
 def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
     now = datetime.now(UTC)
     exports = [
-        replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded", codes=1) for n in range(8)
+        replace(begun(f"export-{n}", REQUEST, now + timedelta(seconds=n)), status="succeeded", codes=1)
+        for n in range(8)
     ]
     threads = [
         threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").latest.publish, args=(manifest,))
@@ -624,7 +555,9 @@ def test_an_unreadable_latest_is_replaced_only_if_an_operator_accepts_it(
 
 def test_a_latest_of_a_newer_version_can_be_read(bucket: Bucket, emulator: Emulator) -> None:
     key = "crm/latest/loyalty_id=6.json"
-    newer = asdict(replace(begun("export-1", ORDER, datetime.now(UTC)), status="succeeded", codes=1000)) | {"shards": 5}
+    newer = asdict(replace(begun("export-1", REQUEST, datetime.now(UTC)), status="succeeded", codes=1000)) | {
+        "shards": 5
+    }
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=json.dumps(newer).encode())
     exporter = exporter_of(bucket, emulator.url)
 
@@ -819,73 +752,29 @@ def test_an_answer_without_an_etag_is_no_success(bucket: Bucket, call: str, batc
     assert bucket.half_uploads() == []
 
 
-class ProxyHandler(BaseHTTPRequestHandler):
-    """Forwards everything to S3, but answers one kind of request itself: HTTP 200, and an HTML page."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Proxy"
-
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        mine = re.fullmatch(self.server.mine, f"{self.command} {self.path}")
-        if mine and not self.server.passed_on:
-            return self._answer(200, {}, self.server.page)
-        headers = {name: text for name, text in self.headers.items() if name.lower() not in ("host", "expect")}
-        there = requests.request(self.command, self.server.s3 + self.path, data=body, headers=headers, timeout=30)
-        if mine:
-            return self._answer(200, {}, self.server.page)
-        kept = {
-            name: text for name, text in there.headers.items() if name.lower().startswith(("x-amz", "etag", "last"))
-        }
-        return self._answer(there.status_code, kept, there.content)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - names of http.server
-
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Proxy(ThreadingHTTPServer):
-    """Stands between an SDK and S3."""
-
-    daemon_threads = True
-
-    def __init__(self, s3: str, mine: str, page: bytes, *, passed_on: bool) -> None:
-        super().__init__(("127.0.0.1", 0), ProxyHandler)
-        self.s3, self.mine, self.page, self.passed_on = s3, mine, page, passed_on
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 PAGES = {"empty": b"", "HTML": b"<!DOCTYPE html><html><body>Welcome</body></html>", "text": b"OK"}
 
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
-@pytest.mark.parametrize("mine", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"])
+@pytest.mark.parametrize(
+    "completion", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"]
+)
 def test_a_proxys_page_is_not_taken_for_a_completion(
-    aws: Aws, bucket: Bucket, mine: str, page: bytes, passed_on: bool
+    aws: Aws, bucket: Bucket, completion: str, page: bytes, passed_on: bool
 ) -> None:
-    rows = ManyRows() if mine.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
-    with Proxy(aws.endpoint_url, mine, page, passed_on=passed_on) as proxy:
-        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    def answer(request: Request, pass_on: PassOn) -> Response:
+        mine = re.fullmatch(completion, f"{request.method} {request.target}")
+        reply = pass_on() if passed_on or not mine else Response(200)
+        return Response(200, page) if mine else reply
+
+    rows = ManyRows() if completion.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
+    with proxy(aws.endpoint_url, answer) as between:
         quick = Config(retries={"mode": "standard", "total_max_attempts": 2})
-        s3 = Session().create_client("s3", endpoint_url=proxy.url, config=quick)
+        s3 = Session().create_client("s3", endpoint_url=between.url, config=quick)
 
         manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: rows))
 
-        proxy.shutdown()
     if passed_on:
         assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
         assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256
@@ -941,7 +830,7 @@ def test_an_object_that_cannot_be_looked_up_is_neither_announced_nor_discarded(b
     exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
     with pytest.raises(Unconfirmed, match="ask for the export's status later"):
         run(exporter)
-    assert (exporter.manifests.read(ID) or begun(ID, ORDER, datetime.now(UTC))).status == "running"
+    assert (exporter.manifests.read(ID) or begun(ID, REQUEST, datetime.now(UTC))).status == "running"
 
     # Then the next try does not export again as long as it cannot look the object up
     with pytest.raises(ClientError):

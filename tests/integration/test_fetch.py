@@ -1,13 +1,10 @@
 """The worker's calls to the APIs of shops: a fake of each platform over HTTP, a real queue, and TLS with host names."""
 
 import datetime
-import ipaddress
 import json
 import ssl
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,25 +23,14 @@ from activate.quarantine import Quarantine
 from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
-from activate.worker import MAX_AGE_SECONDS, Worker
-from local.aws import Aws
-from local.http import HangUp, Request, Response, Server
+from activate.worker import PATIENCE_SECONDS, Worker
+from local.emulator.http import HangUp, Request, Response, Server
+from local.engine import Aws
 from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
+from tests.secret import Secret
 
 DOCUMENT: dict[str, Any] = json.loads(SOURCES.read_text())
-
-
-class Secret:
-    """The document of sources."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._text = json.dumps(document)
-
-    def text(self) -> str:
-        return self._text
-
-    refresh = text
 
 
 class Shops:
@@ -86,7 +72,7 @@ class Shops:
         }
         for (header, key, path), answer in answers.items():
             if request.path == path:
-                return Response(200, json.dumps(answer).encode()) if request.header(header) == key else Response(401)
+                return Response(200, json.dumps(answer).encode()) if request.headers[header] == key else Response(401)
         return Response(404)
 
 
@@ -98,7 +84,7 @@ class Bench:
         self.queue_url, self.dead_letters_url = (
             self.sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("activations", "dead")
         )
-        sources, queue = Sources(Secret(document)), ActivationQueue(self.sqs, self.queue_url)
+        sources, queue = Sources(Secret(json.dumps(document))), ActivationQueue(self.sqs, self.queue_url)
         self.intake = Intake(sources, queue, Quarantine(lambda: aws.client("s3"), "none", ""))
         at = urlsplit(shops.url)
         self.hosts: list[str] = []
@@ -178,7 +164,7 @@ def test_given_a_webhook_with_an_id_then_the_shops_api_is_called_and_its_codes_a
     assert not shops.asked
     assert bench.work(bench.received()) == []
     assert bench.hosts == [host]
-    assert shops.asked[0].header("host") == host
+    assert shops.asked[0].headers["host"] == host
     queued = [json.loads(message["Body"]) for message in bench.received()]
     assert [(message["code"], message["loyalty_id"], message["order_id"]) for message in queued] == [
         (code, 5, order_id)
@@ -310,27 +296,14 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
-    class Answering(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"host": self.headers["Host"], "path": self.path}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
+    def answer(request: Request) -> Response:
+        return Response(200, json.dumps({"host": request.headers["Host"], "path": request.path}).encode())
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    server = HTTPServer((str(ipaddress.IPv4Address(0x7F000001)), 0), Answering)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port, str(folder / "certificate.pem")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(answer) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield server.port, str(folder / "certificate.pem")
 
 
 class TestTls:

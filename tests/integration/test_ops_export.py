@@ -16,10 +16,7 @@ import pytest
 from local.emulator import Emulator
 from local.emulator.faults import Late
 from local.waiting import wait_until
-from tests.integration.test_export import Bucket, bucket
-
-__all__ = ["bucket"]  # the fixture
-
+from tests.integration.exporters import Bucket
 
 COMMAND = [sys.executable, "-m", "ops", "export"]
 STOPPED = "Stopped; nothing was exported.\n"

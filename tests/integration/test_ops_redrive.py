@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import REGION, Aws
 from ops.commands import main
 from ops.commands.redrive import Queues, redrive
 
@@ -120,7 +120,7 @@ def test_given_a_queue_that_confirms_none_then_they_stay(queues: Queues) -> None
 def test_given_no_dead_letters_then_it_says_so_and_ends(queues: Queues) -> None:
     ready = {
         "aws_endpoint_url": queues.sqs.meta.endpoint_url,
-        "aws_region": queues.sqs.meta.region_name,
+        "aws_region": REGION,
         "dead_letter_queue_url": queues.dead_letter_queue_url,
         "activation_queue_url": queues.activation_queue_url,
     }

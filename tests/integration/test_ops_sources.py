@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
-from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import REGION, Aws
 from local.sample_events import SOURCES
 from ops.commands import main
 from ops.commands.sources import PASTE, checked, instructions
@@ -36,10 +36,10 @@ def sources(*arguments: str | Path) -> Result:
 
 
 def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
-    """Run the command against a fake of the embedded stack's entry point."""
+    """Run the command against a stand-in for the embedded stack's own entry point."""
     ready = {
         "aws_endpoint_url": aws.endpoint_url,
-        "aws_region": "eu-central-1",
+        "aws_region": REGION,
         "sources_secret_id": secret,
         "api_url": "http://127.0.0.1:3000",
     }

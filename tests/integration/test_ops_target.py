@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local.aws import Aws
 from local.emulator import Emulator
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import Aws
 from local.sample_events import SOURCES
 from ops.commands import main
-from tests.integration.test_export import Bucket, bucket
-
-__all__ = ["bucket"]  # the fixture
+from tests.integration.exporters import Bucket
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:shop-ExportAllFunction"
 SCHEDULES = {

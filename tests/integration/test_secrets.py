@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lambda_support.secrets import LIFETIME_SECONDS, RETRY_SECONDS, Secret, SecretError
-from local.aws import Aws
+from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
+from local.engine import Aws
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""The intake with real AWS clients: SQS, S3 and Secrets Manager of moto over HTTP, and an SQS that accepts parts of batches."""
+"""The intake with real AWS clients: SQS, S3 and Secrets Manager over HTTP, and an SQS that takes parts of batches."""
 
 import base64
 import hashlib
@@ -18,9 +18,9 @@ from activate.quarantine import Quarantine
 from activate.sources import Sources
 from lambda_support.http import Problem, Request
 from lambda_support.secrets import Secret
-from local.aws import REGION, Aws
-from local.http import Request as HttpRequest
-from local.http import Response, Server
+from local.emulator.http import Request as HttpRequest
+from local.emulator.http import Response, Server
+from local.engine import REGION, Aws
 
 SOURCES = {"eu-shop": {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5, "case": "keep"}}
 
@@ -118,7 +118,7 @@ def test_given_a_part_of_the_stack_is_missing_then_503(stack: Stack, missing: st
 
 
 class PartialSqs:
-    """Implements SQS's JSON protocol, and accepts of each batch the messages that `takes` selects; moto accepts all or nothing.
+    """Speaks SQS's JSON protocol, and takes of each batch only what `takes` says: partial failures, as they come from SQS.
 
     Source: Amazon SQS API Reference, SendMessageBatch.
     """

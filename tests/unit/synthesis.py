@@ -11,7 +11,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from local import template
-from local.aws import ACCOUNT, REGION
+from local.engine import ACCOUNT, REGION
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 

@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 
 from activate import bodies
 from activate.bodies import UnreadableBody
+from tests.unit.strategies import characters, json_values
 
 FORM = "application/x-www-form-urlencoded"
-
-characters = st.characters(exclude_categories=["Cs"])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(characters),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(characters), inner, max_size=4),
-    max_leaves=20,
-)
 
 
 @settings(deadline=None)
@@ -30,11 +24,7 @@ def test_given_json_of_any_media_type_but_forms_and_xmls_then_it_is_read(value: 
 
 
 @settings(deadline=None)
-@given(
-    st.dictionaries(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(st.characters(exclude_categories=["Cs"]))
-    )
-)
+@given(st.dictionaries(st.text(characters, min_size=1), st.text(characters)))
 def test_given_a_form_then_its_fields_are_read(fields: dict[str, str]) -> None:
     assert bodies.read(urlencode(fields).encode(), FORM) == fields
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from altcraft.export_batch import FIELDS
 from altcraft.export_json import exact_batch, usual_batch
 from export_all.formats.registry import Encoder, OutputFormat, encoder_for
-from tests.unit.test_export_rows import ANY, USUAL
+from tests.unit.strategies import ANY, USUAL
 
 AT = "2024-04-01T14:02:05Z"
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'quoted", "＝1"]  # noqa: RUF001

@@ -20,34 +20,8 @@ from altcraft.errors import IncoherentReply
 from altcraft.export import CHUNK_BYTES, Batch, read_rows, unpacked
 from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
 from altcraft.export_json import flat_batch, plain_batch, usual_batch
+from tests.unit.strategies import ANY, TIME_NAMES, TIMES, USUAL
 
-TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
-TIMESTAMPS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
-TRICKY = [
-    '},{"code":"x"}',
-    '"}],"error":0}',
-    "\\",
-    '\\"',
-    '"attached":"2024',
-    "</data><data>",
-    "<code>",
-    "a\nb",
-    "\u2028",
-    "Код-5 🎁",
-]
-TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(TRICKY))
-VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), TEXTS),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
-    max_leaves=5,
-)
-TIMESTAMP_NAMES = ("attached", "activated", "expire_date", "expired")
-USUAL = st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(TIMESTAMP_NAMES, TIMES))
-ANY = st.builds(
-    lambda others, known: others | known,
-    st.dictionaries(TEXTS.filter(lambda name: name not in (*TIMESTAMP_NAMES, "code")), VALUES, max_size=2),
-    st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(TIMESTAMP_NAMES, TIMESTAMPS)),
-)
 SPELLINGS = st.sampled_from(
     [
         {"separators": (",", ":")},
@@ -149,7 +123,7 @@ def test_usual_batch_is_as_strict_as_the_standard_library(noise: bytes, position
 
 
 FLAT = st.dictionaries(
-    st.one_of(st.sampled_from(["code", *TIMESTAMP_NAMES]), st.text(max_size=3)),
+    st.one_of(st.sampled_from(["code", *TIME_NAMES]), st.text(max_size=3)),
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6), st.lists(st.text(max_size=3), max_size=2)),
 ).map(lambda row: {"code": "A"} | row)
 
@@ -449,7 +423,7 @@ XML_TEXTS = st.one_of(
 )
 XML_ROWS = st.fixed_dictionaries(
     {"code": XML_TEXTS},
-    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*TIMESTAMP_NAMES, "number", "x-y.z")},
+    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*TIME_NAMES, "number", "x-y.z")},
 )
 
 
@@ -546,7 +520,7 @@ def test_broken_xml_rows_are_refused_wherever_they_are_cut(reply: bytes) -> None
             read(reply, *sizes)
 
 
-TAGS = [f"<{slash}{name}>".encode() for name in ("data", *TIMESTAMP_NAMES, "code") for slash in ("", "/")]
+TAGS = [f"<{slash}{name}>".encode() for name in ("data", *TIME_NAMES, "code") for slash in ("", "/")]
 DAMAGE = [
     *TAGS,
     b"]]>",

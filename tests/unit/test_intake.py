@@ -20,7 +20,7 @@ from activate.quarantine import Quarantine
 from activate.redemption import Redemption
 from activate.sources import Sources, SourceUnavailable, UnknownSource
 from lambda_support.http import Problem, Request
-from lambda_support.secrets import SecretError
+from tests.secret import Secret
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 FORM = "application/x-www-form-urlencoded"
@@ -40,22 +40,6 @@ ORDER: dict[str, Any] = {
     "cancelled_at": None,
     "discount_applications": [{"type": "discount_code", "code": "A-1"}, {"type": "discount_code", "code": "A-2"}],
 }
-
-
-@dataclass
-class Secret:
-    stored: str = field(default_factory=lambda: json.dumps(DOCUMENT))
-    cached: str | None = None
-    readable: bool = True
-
-    def text(self) -> str:
-        return self.cached if self.cached is not None else self.refresh()
-
-    def refresh(self) -> str:
-        if not self.readable:
-            raise SecretError("cannot read the secret sources-of-the-stack")
-        self.cached = self.stored
-        return self.stored
 
 
 def refusal(operation: str) -> ClientError:
@@ -86,7 +70,7 @@ class Aws:
 
 class Stage:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.secret = Secret()
+        self.secret = Secret(json.dumps(DOCUMENT))
         self.aws = Aws()
         self._capsys = capsys
         self.headers: dict[str, str] = {}
@@ -355,7 +339,7 @@ class TestRefusals:
         stage.secret.readable = False
         status, problem = stage.shopify(ORDER, source="whatever")
         assert status == 503
-        assert "sources-of-the-stack" not in json.dumps(problem)
+        assert "name-of-the-secret" not in json.dumps(problem)
         assert stage.counted() == intake("unknown", "misconfigured")
 
     @pytest.mark.parametrize(

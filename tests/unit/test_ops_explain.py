@@ -14,7 +14,7 @@ from activate.checks import expression
 from local.sample_events import DELIVERIES, EVENTS, SOURCES
 from ops.commands import main
 from ops.reach import Stop, stops
-from tests.unit.test_bodies import json_values
+from tests.unit.strategies import json_values
 
 BODIES = EVENTS / "bodies"
 GENERIC: dict[str, Any] = {
