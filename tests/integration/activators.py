@@ -32,4 +32,4 @@ class Orders:
 def make_orders(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Orders:
     ledger = Ledger(table, aws.client("dynamodb"))
     client = Client(url, Token(secret or Secret()), wire)
-    return Till(Activator(client, ledger), ledger)
+    return Orders(Activator(client, ledger), ledger)

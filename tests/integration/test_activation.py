@@ -19,7 +19,7 @@ from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
 from local.engine import Aws
-from tests.integration.activators import Till, deadline, make_till
+from tests.integration.activators import Orders, deadline, make_orders
 from tests.secret import TOKEN, Secret
 
 ACTIVATE = frozenset({"activate"})
@@ -388,10 +388,10 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     emulator.settings = Settings(wrong_token=Refusal(error, "No ..."))
     emulator.programs.add(5, "good", "control", attached=True)
     secret = Secret()
-    till = make_till(emulator.url, aws, table, secret=secret)
-    till.activate("control")
+    orders = make_orders(emulator.url, aws, table, secret=secret)
+    orders.activate("control")
     secret.cached = secret.stored = "stale"
-    failure = no_outcome(till)
+    failure = no_outcome(orders)
     assert (failure.reason, failure.altcraft_down) == (reason, True)
     secret.stored = TOKEN
     assert orders.activate("good").outcome is Outcome.ACTIVATED
@@ -402,19 +402,19 @@ def test_an_order_whose_tries_cannot_have_been_applied_is_not_answered_activated
 ) -> None:
     emulator.programs.add(5, "good", attached=True)
     secret = Secret("stale")
-    till = make_till(emulator.url, aws, table, secret=secret)
-    no_outcome(till)
+    orders = make_orders(emulator.url, aws, table, secret=secret)
+    no_outcome(orders)
     secret.cached = TOKEN
-    assert till.activate("good", None).outcome is Outcome.ACTIVATED
-    assert till.activate("good").outcome is Outcome.ALREADY_ACTIVATED
+    assert orders.activate("good", None).outcome is Outcome.ACTIVATED
+    assert orders.activate("good").outcome is Outcome.ALREADY_ACTIVATED
 
 
 def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}), already_activated=None)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Refuse(endpoints=GET, error=777, error_text="?")])
-    till = make_till(emulator.url, aws, table, secret=Secret("rotated", cached=TOKEN))
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    orders = make_orders(emulator.url, aws, table, secret=Secret("rotated", cached=TOKEN))
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 

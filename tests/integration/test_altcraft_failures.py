@@ -16,7 +16,7 @@ from altcraft.wire import Wire
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Drop, Page, Refuse
 from local.engine import Aws
-from tests.integration.activators import Till, deadline, make_till
+from tests.integration.activators import Orders, deadline, make_orders
 
 CODES = [f"Code-{number}" for number in range(20)]
 ACTIVATE, GET = frozenset({"activate"}), frozenset({"get"})

@@ -23,7 +23,7 @@ from activate.quarantine import Quarantine
 from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
-from activate.worker import PATIENCE_SECONDS, Worker
+from activate.worker import MAX_AGE_SECONDS, Worker
 from local.emulator.http import HangUp, Request, Response, Server
 from local.engine import Aws
 from local.sample_events import EVENTS, SOURCES

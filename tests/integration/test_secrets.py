@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
+from lambda_support.secrets import LIFETIME_SECONDS, RETRY_SECONDS, Secret, SecretError
 from local.engine import Aws
 
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
+from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, Worker, backoff
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
 from local.emulator.settings import Refusal, Settings
 from local.engine import Aws
-from tests.integration.activators import deadline, make_till
+from tests.integration.activators import deadline, make_orders
 
 DAY_MS = 24 * 3600 * 1000
 CONTEXT: Any = None  # Powertools only passes it on
