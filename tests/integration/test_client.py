@@ -147,7 +147,7 @@ def test_the_error_for_a_refused_token_does_not_hold_the_token(emulator: Emulato
 
 def test_a_cache_that_expires_while_its_token_is_refused_still_counts_as_renewed(emulator: Emulator) -> None:
     class Expiring(Secret):
-        """Its cache ends once the token was given."""
+        """Its cache expires once the token was read."""
 
         def text(self) -> str:
             given, self.cached = super().text(), self.stored

@@ -111,7 +111,7 @@ def test_any_legal_spelling_is_read(server: Altcraft, body: bytes) -> None:
 
 @pytest.mark.parametrize("chunk", [0, 3])
 def test_a_compressed_reply_is_decompressed(server: Altcraft, chunk: int) -> None:
-    # In one piece, and in two, as gzip allows
+    # As one gzip member, and as two
     for body in (gzip.compress(GOOD), gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])):
         server.answer = Answer(body, encoding="gzip", chunk=chunk)
         assert codes(server) == ["A", "B"]
@@ -206,7 +206,7 @@ def test_broken_gzip_is_incoherent(server: Altcraft, body: bytes, chunk: int) ->
 
 
 def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Altcraft) -> None:
-    # Also where all rows and the outcome have arrived, and only the checksum has not
+    # Even if all rows and the outcome have arrived, and only the checksum is missing
     for length in range(len(PACKED)):
         server.answer = Answer(PACKED[:length], encoding="gzip")
         with pytest.raises(IncoherentReply):
@@ -214,7 +214,7 @@ def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Altcraft) -> None
 
 
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
-@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
+@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was requested
 def test_a_refusal_has_altcrafts_error_text(server: Altcraft, rows: bytes, wire: Wire) -> None:
     server.answer = Answer(rows + b'"error":901,"error_text":"limit"}')
 
