@@ -1,4 +1,4 @@
-"""The real parts every test may ask for: an emulated Altcraft, and an emulated AWS, each over HTTP."""
+"""Fixtures with real parts for all tests: an emulated Altcraft, and an emulated AWS, each over HTTP."""
 
 from collections.abc import Iterator
 

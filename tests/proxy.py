@@ -1,4 +1,4 @@
-"""A proxy between a client and a server, at which a test decides what becomes of each request and of its reply."""
+"""A proxy between a client and a server, by which a test controls each request and its reply."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ import urllib3
 from local.emulator.http import Request, Response, Server
 
 PassOn = Callable[[], Response]
-"""Sends the request on, and returns the server's reply."""
+"""Forwards the request, and returns the server's reply."""
 
 _HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "transfer-encoding"})
 
 
 def proxy(url: str, answer: Callable[[Request, PassOn], Response]) -> Server:
-    """Stand in front of the server at `url`: `answer` replies to each request, with or without passing it on."""
+    """A proxy of the server at `url`: `answer` replies to each request, with or without forwarding it."""
     server = urllib3.PoolManager(retries=False, maxsize=20)
 
     def serve(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""A secret in memory, where a test has no use for Secrets Manager."""
+"""A secret in memory, for tests that do not need Secrets Manager."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ TOKEN = "local-altcraft-token"
 
 @dataclass
 class Secret:
-    """Stands in for `lambda_support.secrets.Secret`: `stored` is what a reading gives, `cached` what the last one gave.
+    """Replaces `lambda_support.secrets.Secret`: `stored` is the current value, `cached` the last one that was read.
 
     It counts its `reads`, and raises SecretError at each while it is not `readable`.
     """
@@ -20,11 +20,11 @@ class Secret:
     reads: int = 0
 
     def text(self) -> str:
-        """The cached text; the stored one where there is none."""
+        """The cached text, or the stored one if none is cached."""
         return self.refresh() if self.cached is None else self.cached
 
     def refresh(self) -> str:
-        """The stored text, cached from now on."""
+        """The stored text, which becomes the cached one."""
         self.reads += 1
         if not self.readable:
             raise SecretError("cannot read the secret name-of-the-secret")

@@ -41,7 +41,7 @@ PROBLEMS: Final[dict[Outcome, ProblemTemplate]] = {
     Outcome.EXPIRED: ProblemTemplate(
         HTTPStatus.GONE,
         "The code has expired",
-        "Set a later expire_date in Altcraft if it is still to count, then ask again.",
+        "If it should still be valid, set a later expire_date in Altcraft, then ask again.",
     ),
     Outcome.NOT_FOUND: ProblemTemplate(
         HTTPStatus.NOT_FOUND,

@@ -120,7 +120,7 @@ class Intake:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "not_accepted",
-                "The delivery could not be taken now",
+                "The delivery could not be accepted now",
                 "Deliver it again: nothing is activated twice. The function's logs say what is wrong.",
                 retryable=True,
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},

@@ -1,4 +1,4 @@
-"""What the tests of the parts share: a table of redemptions, and a bucket for exports."""
+"""Fixtures for the integration tests: a table of redemptions, and a bucket for exports."""
 
 import uuid
 

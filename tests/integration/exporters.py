@@ -1,4 +1,4 @@
-"""What the tests of exports share: a bucket, and an exporter that reads an Altcraft and writes into it."""
+"""Fixtures for tests of exports: a bucket, and an exporter that reads an Altcraft and writes into it."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ ID = "20261122T030000Z-0123456789abcdef0123"
 
 @dataclass
 class Bucket:
-    """A bucket, and what is in it."""
+    """A bucket, and its content."""
 
     s3: Any
     name: str

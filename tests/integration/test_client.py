@@ -145,9 +145,9 @@ def test_the_error_for_a_refused_token_does_not_hold_the_token(emulator: Emulato
     assert "stale-token" not in str(refused.value)
 
 
-def test_a_secret_that_turned_stale_while_its_token_was_refused_is_still_a_newer_one(emulator: Emulator) -> None:
+def test_a_cache_that_expires_while_its_token_is_refused_still_counts_as_renewed(emulator: Emulator) -> None:
     class Expiring(Secret):
-        """Its cache ends once the token was given."""
+        """Its cache expires once the token was read."""
 
         def text(self) -> str:
             given, self.cached = super().text(), self.stored
@@ -290,7 +290,7 @@ def test_a_secret_without_a_token_that_was_fixed_just_now_is_used_at_once() -> N
     assert secret.reads == 1
 
 
-def test_a_secret_that_stays_without_a_token_is_read_once_in_a_while() -> None:
+def test_a_secret_that_stays_without_a_token_is_read_at_most_every_few_seconds() -> None:
     secret, clock = Secret("{}", cached="{}"), Clock()
     token = Token(secret, clock)
     for _ in range(50):

@@ -187,7 +187,7 @@ def test_an_export_id_belongs_to_one_request(exporter: Exporter) -> None:
 
 
 def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
-    """What a run leaves that was killed: its hold."""
+    """What a killed run leaves: its claim."""
     claimed = exporter.manifests.claim(ID, REQUEST, key, request, began)
     assert isinstance(claimed, Lease)
     return claimed

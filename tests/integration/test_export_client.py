@@ -82,7 +82,7 @@ def codes(server: Altcraft, wire: Wire = "json", secret: Secret | None = None, r
 @pytest.mark.parametrize("wire", ["json", "xml"])
 @pytest.mark.parametrize("error_text", [b"ok", "Успех".encode()])
 @pytest.mark.parametrize("chunk", [0, 1, 7])
-def test_a_whole_reply_gives_every_code(server: Altcraft, wire: Wire, error_text: bytes, chunk: int) -> None:
+def test_a_complete_reply_gives_every_code(server: Altcraft, wire: Wire, error_text: bytes, chunk: int) -> None:
     ends = {
         "json": ROWS + b'"error":0,"error_text":"' + error_text + b'"}',
         "xml": XML_ROWS + b"<error>0</error><error_text>" + error_text + b"</error_text></xml>",
@@ -110,8 +110,8 @@ def test_any_legal_spelling_is_read(server: Altcraft, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("chunk", [0, 3])
-def test_a_packed_reply_is_unpacked(server: Altcraft, chunk: int) -> None:
-    # In one piece, and in two, as gzip allows
+def test_a_compressed_reply_is_decompressed(server: Altcraft, chunk: int) -> None:
+    # As one gzip member, and as two
     for body in (gzip.compress(GOOD), gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])):
         server.answer = Answer(body, encoding="gzip", chunk=chunk)
         assert codes(server) == ["A", "B"]
@@ -161,7 +161,7 @@ INCOHERENT = {
 
 @pytest.mark.parametrize("body", INCOHERENT.values(), ids=INCOHERENT.keys())
 @pytest.mark.parametrize("chunk", [0, 1])
-def test_what_is_no_envelope_is_incoherent(server: Altcraft, body: bytes, chunk: int) -> None:
+def test_a_reply_without_an_envelope_is_incoherent(server: Altcraft, body: bytes, chunk: int) -> None:
     server.answer = Answer(body, chunk=chunk)
 
     with pytest.raises(IncoherentReply):
@@ -169,7 +169,7 @@ def test_what_is_no_envelope_is_incoherent(server: Altcraft, body: bytes, chunk:
 
 
 @pytest.mark.parametrize("chunk", [0, 10])
-def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Altcraft, chunk: int) -> None:
+def test_a_truncated_reply_is_incoherent_wherever_it_ends(server: Altcraft, chunk: int) -> None:
     for length in range(len(GOOD)):
         server.answer = Answer(GOOD[:length], cut=True, chunk=chunk)
         with pytest.raises(IncoherentReply):
@@ -177,7 +177,7 @@ def test_a_reply_that_breaks_off_is_incoherent_wherever_it_does(server: Altcraft
 
 
 @pytest.mark.parametrize("encoding", ["deflate", "gzip, gzip", "br", "zstd", "gzip, deflate"])
-def test_a_packing_that_was_not_asked_for_is_refused_unopened(server: Altcraft, encoding: str) -> None:
+def test_an_encoding_that_was_not_requested_is_refused_undecoded(server: Altcraft, encoding: str) -> None:
     server.answer = Answer(zlib.compress(GOOD), encoding=encoding)
 
     with pytest.raises(IncoherentReply, match="not requested"):
@@ -198,15 +198,15 @@ BROKEN_GZIP = {
 
 @pytest.mark.parametrize("body", BROKEN_GZIP.values(), ids=BROKEN_GZIP.keys())
 @pytest.mark.parametrize("chunk", [0, 1])
-def test_a_broken_packing_is_incoherent(server: Altcraft, body: bytes, chunk: int) -> None:
+def test_broken_gzip_is_incoherent(server: Altcraft, body: bytes, chunk: int) -> None:
     server.answer = Answer(body, encoding="gzip", chunk=chunk)
 
     with pytest.raises(IncoherentReply):
         codes(server)
 
 
-def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(server: Altcraft) -> None:
-    # Also where all rows and the outcome have arrived, and only the checksum has not
+def test_truncated_gzip_is_incoherent_wherever_it_ends(server: Altcraft) -> None:
+    # Even if all rows and the outcome have arrived, and only the checksum is missing
     for length in range(len(PACKED)):
         server.answer = Answer(PACKED[:length], encoding="gzip")
         with pytest.raises(IncoherentReply):
@@ -214,8 +214,8 @@ def test_a_packing_that_lacks_its_end_is_incoherent_wherever_it_breaks_off(serve
 
 
 @pytest.mark.parametrize("rows", [ROWS, b'{"data":null,'])
-@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was asked for
-def test_a_refusal_is_told_with_its_words(server: Altcraft, rows: bytes, wire: Wire) -> None:
+@pytest.mark.parametrize("wire", ["json", "xml"])  # an error may come in another format than was requested
+def test_a_refusal_has_altcrafts_error_text(server: Altcraft, rows: bytes, wire: Wire) -> None:
     server.answer = Answer(rows + b'"error":901,"error_text":"limit"}')
 
     with pytest.raises(Refused) as caught:
@@ -225,7 +225,7 @@ def test_a_refusal_is_told_with_its_words(server: Altcraft, rows: bytes, wire: W
 
 
 @pytest.mark.parametrize("error", [402, 429, 440, 500])
-def test_an_error_that_says_nothing_of_the_program_may_pass(server: Altcraft, error: int) -> None:
+def test_an_error_that_is_not_about_the_program_is_retryable(server: Altcraft, error: int) -> None:
     server.answer = Answer(ROWS + b'"error":%d,"error_text":"limit"}' % error)
 
     with pytest.raises(NotUnderstood) as caught:
@@ -250,7 +250,7 @@ def test_an_overloaded_server_is_unreachable(server: Altcraft, status: int, body
         codes(server)
 
 
-def test_a_server_that_falls_silent_is_unreachable(server: Altcraft) -> None:
+def test_a_server_that_stops_sending_is_unreachable(server: Altcraft) -> None:
     server.answer = Answer(ROWS, silent=True)
 
     with pytest.raises(Unreachable):
@@ -267,7 +267,7 @@ def test_a_refused_token_is_read_again_once(server: Altcraft) -> None:
     assert b'"token":"new"' in server.asked[1]
 
 
-def test_a_refusal_behind_rows_is_not_asked_again(server: Altcraft) -> None:
+def test_a_refusal_after_rows_is_not_retried(server: Altcraft) -> None:
     server.answer = Answer(ROWS + b'"error":401,"error_text":"API token required"}')
 
     with pytest.raises(TokenRefused):

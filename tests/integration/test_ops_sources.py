@@ -36,7 +36,7 @@ def sources(*arguments: str | Path) -> Result:
 
 
 def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
-    """Run the command against a stand-in for the embedded stack's own entry point."""
+    """Run the command against a fake of the embedded stack's entry point."""
     ready = {
         "aws_endpoint_url": aws.endpoint_url,
         "aws_region": REGION,

@@ -1,4 +1,4 @@
-"""What several tests draw from: JSON of any shape, and the records of an export."""
+"""Shared Hypothesis strategies: JSON of any shape, and the records of an export."""
 
 from hypothesis import strategies as st
 
@@ -9,7 +9,7 @@ json_values = st.recursive(
     max_leaves=20,
 )
 
-# Records of an export: as Altcraft documents them, and as nothing excludes them.
+# Records of an export: as Altcraft documents them, and others that its documentation does not exclude.
 TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
 ODD_TIMES = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
 TRICKY = [

@@ -98,8 +98,8 @@ class Request:
             raise Problem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "This format is not spoken here",
-                "Send the body as application/json or application/xml, and say which in Content-Type.",
+                "This media type is not supported",
+                "Send the body as application/json or application/xml, and name it in Content-Type.",
             )
         try:
             return decode(self.body, wire)
@@ -132,7 +132,7 @@ def route(routes: Mapping[tuple[str, str], T], request: Request) -> T:
         return routes[request.method, request.resource]
     except KeyError:
         raise Problem(
-            HTTPStatus.NOT_FOUND, "no_such_route", "There is nothing here", f"{request.method} {request.resource}"
+            HTTPStatus.NOT_FOUND, "no_such_route", "There is no such route", f"{request.method} {request.resource}"
         ) from None
 
 
@@ -158,8 +158,8 @@ def answering(request: Request, answer: Callable[[Request], Reply]) -> Reply:
         defect = Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "internal_error",
-            "Something is wrong here",
-            f"The logs hold the reason, under the request id {request.request_id}.",
+            "Internal error",
+            f"The reason is in the logs, under the request id {request.request_id}.",
             retryable=True,
         )
         return defect.reply(request)
