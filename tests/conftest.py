@@ -1,14 +1,14 @@
-"""The real parts every test may ask for: an emulated Altcraft, and moto's AWS, each over HTTP."""
+"""The real parts every test may ask for: an emulated Altcraft, and an emulated AWS, each over HTTP."""
 
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
-from local.aws import Aws
 from local.emulator import Emulator
+from local.engine import Aws
 
-# How fast an example runs says something of the machine and its load, and nothing of the code.
+# An example's duration depends on the machine's load rather than on the code.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 

@@ -1,14 +1,14 @@
-"""One activation: a promo code of an order is marked as used in Altcraft, and its outcome is named.
+"""One activation: marks a promo code of an order as used in Altcraft, and finds its outcome.
 
-Nothing is final that is not positively known. Altcraft documents hardly any error code, so a refusal of `activate` says little
-and its silence nothing: `get` is asked what is true. A `get` that is refused is a "no such code" only if Altcraft still knows
-another code of the program, a control code. Whatever cannot be placed has no outcome yet, and is tried again.
+Nothing is final that is not positively known. Altcraft documents hardly any error code, so a refusal of `activate` explains
+little, and a lost reply nothing: `get` is called for the code's state. A refused `get` means "no such code" only if Altcraft
+still returns another code of the program, a control code. Anything else has no outcome yet, and is retried.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from altcraft.codes import CodeState
 
 LARGEST_SKEW: Final = timedelta(hours=26)
-"""No wrong clock and no missing time zone moves a time further than this."""
+"""The largest error that a wrong clock or a missing time zone can cause."""
 
 
 SMALLEST_SKEW: Final = timedelta(minutes=15)
-"""Wrong zones and clocks are off by more, as a rule: a time that follows a try more closely is no chance."""
+"""Wrong zones and clocks usually differ by more: an activation time less than this after a try belongs to that try."""
 
 
 class PromoCodes(Protocol):
-    """What an activation needs of Altcraft; `altcraft.client.Client` is one."""
+    """The calls to Altcraft that an activation needs; `altcraft.client.Client` has them."""
 
     def activate(self, code: str, loyalty_id: int) -> None: ...
 
@@ -51,7 +51,7 @@ class PromoCodes(Protocol):
 
 
 class Activator:
-    """Activates codes: each order's code once, whatever fails in between."""
+    """Activates codes: each order's code once, even if calls or runs fail."""
 
     def __init__(
         self, promo_codes: PromoCodes, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -61,16 +61,16 @@ class Activator:
         self._now = now
 
     def activate(self, redemption: Redemption, until: datetime) -> Result:
-        """Activate a code, or say why it cannot be.
+        """Activate a code, or return why it cannot be activated.
 
         The same order with the same code gets its first answer again; only `activated` is remembered.
 
         Args:
             redemption: the code and the order.
-            until: when this run is ended at the latest, by Lambda.
+            until: when Lambda ends this run.
 
         Raises:
-            TryAgain: nothing is certain yet.
+            TryAgain: no outcome is certain yet.
         """
         claim = self._ledger.claim(redemption, until)
         if claim.state is State.REDEEMED:
@@ -80,8 +80,8 @@ class Activator:
         return _Run(self._promo_codes, self._ledger, self._now, redemption, claim).end()
 
 
-class _Unplaced(NotUnderstood):
-    """`get` refuses the code, and there is no control code to tell "no such code" from a sick Altcraft: `reason` says why."""
+class _Unexplained(NotUnderstood):
+    """`get` refuses the code, and the control codes do not show whether the code does not exist or Altcraft does not work."""
 
     def __init__(self, refusal: Refused, reason: Reason) -> None:
         super().__init__(refusal.error, refusal.error_text)
@@ -90,7 +90,7 @@ class _Unplaced(NotUnderstood):
 
 @dataclass
 class _Run:
-    """One run that has claimed a code, and what it learns."""
+    """One run that has claimed a code, and its findings."""
 
     promo_codes: PromoCodes
     ledger: Ledger
@@ -100,16 +100,16 @@ class _Run:
     exists: bool = False
     """Altcraft has answered error 0 for the code."""
     may_be_applied: bool = False
-    """This run's own request may have activated the code, and no reply says so."""
+    """This run's own request may have activated the code, without a reply that confirms it."""
     is_lost: bool = False
-    """There was no reply to it, or a failure of Altcraft's own in its place."""
+    """There was no reply to that request, or an error of Altcraft's server in its place."""
 
     def end(self) -> Result:
-        """Find out how it ends, and note that in the ledger before anybody learns of it."""
+        """Find the outcome, and write it to the ledger before it is returned."""
         try:
             result = self._outcome()
         except TryAgain as failure:
-            with suppress(TryAgain):  # the claim runs out by itself
+            with suppress(TryAgain):  # the claim expires anyway
                 self.ledger.release(self.claim, failure.reason, self._tries, exists=self.exists)
             raise
         if result.outcome is Outcome.ACTIVATED:
@@ -126,7 +126,7 @@ class _Run:
 
     @property
     def _since(self) -> datetime | None:
-        """When this order's first try began that may have been applied; None where none may have been."""
+        """When this order first began a try that may have been applied; None if there was no such try."""
         return self.claim.tried_since or (self.claim.claimed_at if self.may_be_applied else None)
 
     @property
@@ -137,15 +137,15 @@ class _Run:
         try:
             try:
                 return self._settle()
-            except _Unplaced:
-                # What Altcraft answers to a wrong token is not documented: this may be it, and there may be a new one.
+            except _Unexplained:
+                # Altcraft's error for a wrong token is not documented: this may be it, and the secret may have a new token.
                 if not self.promo_codes.renew_token():
                     raise
                 return self._settle()
         except TokenRefused as error:
             raise _no_outcome("token_refused", error) from error
         except NotUnderstood as error:
-            reason: Reason = error.reason if isinstance(error, _Unplaced) else "altcraft_failing"
+            reason: Reason = error.reason if isinstance(error, _Unexplained) else "altcraft_failing"
             raise _no_outcome("unsettled" if self._is_unsettled else reason, error) from error
         except AltcraftError as error:
             reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
@@ -154,29 +154,30 @@ class _Run:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
 
     def _settle(self) -> Result:
-        """Ask Altcraft to activate, and where it does not say that it did, what is true."""
+        """Request the activation, and unless Altcraft confirms it, decide by the code's state."""
         if self.claim.tries or self.may_be_applied:
-            # One of them may have activated the code: another request could do it a second time.
-            if result := self._named(self._look(), None):
+            # An earlier try may have activated the code: another request could activate it a second time.
+            if result := self._outcome_of(self._state(), None):
                 return result
             if len(self.claim.unsettled) > MAX_TRIES:
                 raise TryAgain(
-                    "unsettled", f"replies to {MAX_TRIES} other orders with this code were lost; they come first"
+                    "unsettled",
+                    f"replies to {MAX_TRIES} other orders with this code were lost; those are settled first",
                 )
         failure = self._activate()
         if failure is None:
             return Result(Outcome.ACTIVATED)
-        if result := self._named(self._look(), failure.refusal):
+        if result := self._outcome_of(self._state(), failure.refusal):
             return result
         if self._is_unsettled:
             raise _no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
         raise _no_outcome("altcraft_failing" if isinstance(failure, NotUnderstood) else "refused", failure)
 
     def _activate(self) -> AltcraftError | None:
-        """Why Altcraft does not say that it activated the code; None where it does.
+        """Request the activation; return the error, or None if Altcraft confirms the activation.
 
         Raises:
-            AltcraftError: the request was not carried out, and `get` would fare no better.
+            AltcraftError: the request was not carried out, and `get` would fail too.
         """
         try:
             self.promo_codes.activate(self.redemption.code, self.redemption.loyalty_id)
@@ -189,47 +190,47 @@ class _Run:
         self.exists = True
         return None
 
-    def _look(self) -> CodeState | None:
-        """What is true of the code; None where Altcraft is certain not to know it.
+    def _state(self) -> CodeState | None:
+        """The code's state; None if it is certain that Altcraft does not know the code.
 
         Raises:
-            AltcraftError: nothing was learned.
+            AltcraftError: the state is not known.
         """
         try:
             return self._get(self.redemption.code)
         except Refused as refusal:
-            self._place(refusal)
-            # Altcraft may have recovered since.
+            self._check_controls(refusal)
+            # Altcraft may have recovered in between.
             return self._get_or(refusal, self.redemption.code)
 
-    def _place(self, refusal: Refused) -> None:
-        """Make sure that a refusal is how Altcraft says "no such code": it knows a control code, and not one that cannot exist.
+    def _check_controls(self, refusal: Refused) -> None:
+        """Check that a refusal means "no such code": Altcraft returns a control code, and refuses one that cannot exist.
 
         Raises:
-            _Unplaced: it may be anything.
+            _Unexplained: it may have another meaning.
         """
         controls = self.ledger.controls(self.redemption)
         if not controls:
-            raise _Unplaced(refusal, "unconfirmed")
+            raise _Unexplained(refusal, "unconfirmed")
         known = any(self._get_or(refusal, control.code) for control in controls)
         if not known or self._get_or(refusal, uuid.uuid4().hex):
-            raise _Unplaced(refusal, "altcraft_failing")
+            raise _Unexplained(refusal, "altcraft_failing")
 
     def _get_or(self, refusal: Refused, code: str) -> CodeState | None:
-        """Ask about a code; None where it is refused by the same error.
+        """Get a code's state; None if it is refused by the same error.
 
         Raises:
-            _Unplaced: it is refused by another one, so that neither can be placed.
+            _Unexplained: it is refused by another error, so that the meaning of neither is certain.
         """
         try:
             return self._get(code)
         except Refused as other:
             if other.error != refusal.error:
-                raise _Unplaced(refusal, "altcraft_failing") from other
+                raise _Unexplained(refusal, "altcraft_failing") from other
         return None
 
-    def _named(self, state: CodeState | None, refusal: ErrorReply | None) -> Result | None:
-        """The outcome that is true of a code in this state; None where it could be activated."""
+    def _outcome_of(self, state: CodeState | None, refusal: ErrorReply | None) -> Result | None:
+        """The outcome for a code in this state; None if it could be activated."""
         if state is None:
             if self._since:
                 raise TryAgain(
@@ -238,21 +239,24 @@ class _Run:
             return Result(Outcome.NOT_FOUND, refusal)
         self.exists = True
         if state.is_activated:
-            return self._by_whom(state, refusal)
+            return self._attribute(state, refusal)
         if state.is_expired:
             return Result(Outcome.EXPIRED, refusal)
         return None if state.is_attached else Result(Outcome.NOT_ATTACHED, refusal)
 
-    def _by_whom(self, state: CodeState, refusal: ErrorReply | None) -> Result:
+    def _attribute(self, state: CodeState, refusal: ErrorReply | None) -> Result:
+        """Decide whether this order activated the code."""
         if self._since is None:
             return Result(Outcome.ALREADY_ACTIVATED, refusal)
         ours = self._is_ours(state.activated_at(), self._since)
         if ours is None:
-            raise TryAgain("unsettled", "the code is activated, and the time that Altcraft gives does not say by whom")
+            raise TryAgain(
+                "unsettled", "the code is activated, and the time that Altcraft gives does not show by which order"
+            )
         return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)
 
     def _is_ours(self, activated: datetime | None, since: datetime) -> bool | None:
-        """Whether Altcraft activated the code after this order's first try; None where its time cannot settle that."""
+        """Whether Altcraft activated the code after this order's first try; None if its time cannot decide that."""
         if activated is None:
             return None
         zoned = activated.tzinfo is not None
@@ -264,7 +268,7 @@ class _Run:
             just_now = self.may_be_applied and self.claim.claimed_at <= activated + CLOCKS_APART
             if just_now or activated - since <= SMALLEST_SKEW:
                 return True
-        # It was somebody else, or Altcraft's clock is not ours.
+        # Either another order activated the code, or Altcraft's clock differs from ours.
         skew = self._skew(zoned=zoned)
         if skew is None:
             return None
@@ -273,9 +277,10 @@ class _Run:
         return None if since <= activated - skew + _coarseness(activated) else False
 
     def _skew(self, *, zoned: bool) -> timedelta | None:
-        """The clock of Altcraft's times minus ours, by codes of which the ledger knows when they were activated.
+        """Altcraft's clock minus ours, measured by codes whose activation times are in the ledger.
 
-        One is not enough: where Altcraft activates what is activated, its time may be of long before.
+        One code is not enough: its time may be that of another activation, by hand, or an earlier one if Altcraft accepts the
+        activation of a used code. So at least two have to agree.
         """
         skews = []
         for control in self.ledger.controls(self.redemption):
@@ -285,16 +290,22 @@ class _Run:
                 stamp = self._get(control.code).activated_at()
                 if stamp is not None and (stamp.tzinfo is not None) is zoned and not _coarseness(stamp):
                     skews.append((stamp if zoned else stamp.replace(tzinfo=UTC)) - control.activated_at)
-        agreed = len(skews) > 1 and max(skews) - min(skews) <= 2 * CLOCKS_APART
-        return max(skews) if agreed else None
+        return _agreed(skews)
 
     def _get(self, code: str) -> CodeState:
-        """Ask `get`. A `Refused` that it raises is plain: Altcraft understood, and does not know the code or does not say."""
         return self.promo_codes.get(code, self.redemption.loyalty_id)
 
 
+def _agreed(skews: Sequence[timedelta]) -> timedelta | None:
+    """The skew on which most of them agree, at least two; None if there is no such skew, or more than one."""
+    groups = [[other for other in skews if skew - 2 * CLOCKS_APART <= other <= skew] for skew in skews]
+    most = max(map(len, groups), default=0)
+    agreed = {max(group) for group in groups if len(group) == most}
+    return agreed.pop() if most > 1 and len(agreed) == 1 else None
+
+
 def _coarseness(stamp: datetime) -> timedelta:
-    """What a time may have been rounded by, as far as it shows."""
+    """The precision to which a time seems to have been rounded."""
     if stamp.second or stamp.microsecond:
         return timedelta()
     return timedelta(minutes=1) if stamp.hour or stamp.minute else timedelta(days=1)

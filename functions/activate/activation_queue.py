@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 _BATCH: Final = 10
-"""The most messages that SQS takes at once. Ten of ours are far below its 256 KB."""
+"""The most messages that SQS accepts in one call. Ten of these messages are far below its 256 KB."""
 
 _ATTEMPTS: Final = 3
-"""How often a message is offered within one delivery; beyond that the shop delivers again."""
+"""How often a message is sent within one delivery; after that the shop has to deliver again."""
 
 
-_NEEDED: Final = ({"code", "loyalty_id"}, {"fetch", "source", "received_at"})
-"""The fields that a message of ours has, and a platform's webhook has not."""
+_IDENTIFYING_FIELDS: Final = ({"code", "loyalty_id"}, {"fetch", "source", "received_at"})
+"""Fields that every `Message` and every `FetchMessage` has, and no platform's webhook."""
 
 
 class Unqueued(Exception):
@@ -30,40 +30,40 @@ class Unqueued(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """What the worker is told."""
+    """One code of one paid order, for the worker to activate."""
 
     code: str
     loyalty_id: int
     order_id: str
-    """The shop's order id after the source's name, `eu-shop/1001`, so that two shops' ids do not meet."""
+    """The shop's order id prefixed by the source's name, `eu-shop/1001`, so that the ids of two shops cannot collide."""
     source: str
     received_at: str
-    """When the order came in, ISO 8601 in UTC."""
+    """When the order was received, ISO 8601 in UTC."""
 
 
 @dataclass(frozen=True)
 class FetchMessage:
-    """What the worker is to ask of a shop's API, where the shop's webhook holds only an id."""
+    """A call to a shop's API for the worker to make, where the shop's webhook holds only an id."""
 
     fetch: str
     """The path of the call, at the host that the source names."""
     order_id: str
-    """The shop's own id of the order, where the webhook says it; `""` where the answer does."""
+    """The shop's order id, if the webhook has it; `""` if the answer has."""
     source: str
     received_at: str
 
 
 def is_message(body: str) -> bool:
-    """Whether the body of an SQS message is one of ours, rather than a webhook that a platform puts into a queue itself."""
+    """Whether an SQS message was sent by the intake, and is not a webhook that a platform puts into a queue itself."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and any(needed <= fields.keys() for needed in _NEEDED)
+    return isinstance(fields, dict) and any(needed <= fields.keys() for needed in _IDENTIFYING_FIELDS)
 
 
 def fetch_message(body: str) -> FetchMessage | None:
-    """A message of the activation queue that asks for a call; None, where it is another."""
+    """Parse a message of the activation queue that requests a call; None for any other message."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -74,14 +74,14 @@ def fetch_message(body: str) -> FetchMessage | None:
 
 
 class ActivationQueue:
-    """Sends messages, and knows that SQS can take a part of a batch."""
+    """Sends messages. SQS can accept a part of a batch; the rest is sent again."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         self._sqs = sqs
         self._url = url
 
     def send(self, messages: Sequence[Message | FetchMessage]) -> None:
-        """Put every message into the queue, durably.
+        """Queue every message durably.
 
         Raises:
             Unqueued: SQS did not confirm all of them. Some may be in the queue.
@@ -92,22 +92,22 @@ class ActivationQueue:
         for start in range(0, len(entries), _BATCH):
             pending = entries[start : start + _BATCH]
             for _ in range(_ATTEMPTS):
-                pending, reasons = self._offer(pending)
+                pending, reasons = self._send_batch(pending)
                 if not pending:
                     break
             else:
                 raise Unqueued(f"SQS refused {len(pending)} of {len(entries)} messages: {', '.join(sorted(reasons))}")
 
-    def _offer(
+    def _send_batch(
         self, entries: list[SendMessageBatchRequestEntryTypeDef]
     ) -> tuple[list[SendMessageBatchRequestEntryTypeDef], set[str]]:
-        """Those that SQS did not take, and why."""
+        """Send a batch; return the entries that SQS did not accept, and its error codes."""
         try:
             answer = self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
-            # botocore has tried again by itself, where that could help.
-            raise Unqueued(f"SQS did not take the messages: {type(error).__name__}: {error}") from error
-        # Without the id that SQS gives a message, nothing says that it is in the queue.
-        taken = {entry["Id"] for entry in answer.get("Successful", ()) if entry.get("MessageId")}
+            # botocore has retried already, where that could help.
+            raise Unqueued(f"SQS did not accept the messages: {type(error).__name__}: {error}") from error
+        # Without a message id, nothing confirms that the message is in the queue.
+        accepted = {entry["Id"] for entry in answer.get("Successful", ()) if entry.get("MessageId")}
         reasons = {entry["Code"] for entry in answer.get("Failed", ())} or {"not confirmed"}
-        return [entry for entry in entries if entry["Id"] not in taken], reasons
+        return [entry for entry in entries if entry["Id"] not in accepted], reasons

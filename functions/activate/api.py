@@ -1,4 +1,4 @@
-"""An activation asked for directly: by an HTTP request, or by an invocation. The caller gets the outcome."""
+"""Activation by an HTTP request or a direct invocation. The caller gets the outcome."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS: Final = 30
 
 
-class Telling(NamedTuple):
-    """How an outcome other than `activated` is told: a problem's status, title and detail."""
+class ProblemTemplate(NamedTuple):
+    """The problem that reports an outcome other than `activated`."""
 
     status: HTTPStatus
     title: str
-    remedy: str
+    detail: str
 
 
-TELLINGS: Final[dict[Outcome, Telling]] = {
-    Outcome.ALREADY_ACTIVATED: Telling(
+PROBLEMS: Final[dict[Outcome, ProblemTemplate]] = {
+    Outcome.ALREADY_ACTIVATED: ProblemTemplate(
         HTTPStatus.CONFLICT,
         "The code is already used",
         "It was activated before, by another order or by hand. Do not grant it again.",
     ),
-    Outcome.NOT_ATTACHED: Telling(
+    Outcome.NOT_ATTACHED: ProblemTemplate(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The code is not attached to a profile",
         "Altcraft activates only attached codes. Attach it to the customer's profile, then ask again.",
     ),
-    Outcome.EXPIRED: Telling(
+    Outcome.EXPIRED: ProblemTemplate(
         HTTPStatus.GONE,
         "The code has expired",
         "Set a later expire_date in Altcraft if it is still to count, then ask again.",
     ),
-    Outcome.NOT_FOUND: Telling(
+    Outcome.NOT_FOUND: ProblemTemplate(
         HTTPStatus.NOT_FOUND,
         "Altcraft knows no such code",
         "Check the code, its case, and that loyalty_id is the program it belongs to.",
@@ -82,7 +82,7 @@ def invoke(fields: Mapping[str, Any], activator: Activator, until: datetime) -> 
 
     Raises:
         InvalidField: a field is missing or wrong.
-        TryAgain: no outcome yet; a state machine may retry on this name.
+        TryAgain: no outcome yet; a state machine can retry by this error's name.
     """
     return _message(*_redeem(fields, activator, until))
 
@@ -110,12 +110,12 @@ def _message(redemption: Redemption, result: Result) -> dict[str, object]:
 
 
 def _problem(redemption: Redemption, result: Result) -> Problem:
-    telling = TELLINGS[result.outcome]
+    template = PROBLEMS[result.outcome]
     return Problem(
-        telling.status,
+        template.status,
         result.outcome,
-        telling.title,
-        telling.remedy,
+        template.title,
+        template.detail,
         altcraft=result.refusal,
         extra={"code": redemption.code, "loyalty_id": redemption.loyalty_id, "outcome": result.outcome.value},
     )

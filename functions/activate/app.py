@@ -1,6 +1,6 @@
-"""The doors of the function `activate`: who calls, and to whom it is handed over.
+"""The entry points of the function `activate`, and the module that handles each.
 
-| door | event | answer |
+| entry point | event | answer |
 |---|---|---|
 | API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
 | webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
@@ -9,7 +9,7 @@
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
 | direct | `{"code", "loyalty_id", "order_id"?}` | the outcome; an error is raised by its name |
 
-What a door needs is imported when it is first used: a webhook's start-up must not pay for the worker's libraries.
+Each entry point imports what it needs on first use: a webhook's cold start must not load the worker's libraries.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from activate.worker import Worker
 
 
-@logger.inject_lambda_context(clear_state=True, log_event=False)  # whatever the environment says: it holds signatures
+@logger.inject_lambda_context(clear_state=True, log_event=False)  # overrides the environment: an event holds signatures
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Take one event of any door."""
+    """Handle one event of any entry point."""
     if "httpMethod" in event:
         request = Request.from_event(event)
         return answering(request, lambda request: route(_ROUTES, request)(request, context))
@@ -71,7 +71,7 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     records = event["Records"]
     ours = settings().activation_queue_url.rpartition("/")[2] == records[0]["eventSourceARN"].rpartition(":")[2]
-    # A batch of another stack's queue, or a sample event, is known by its messages.
+    # Another stack's queue, or a sample event, has another ARN: then the messages decide.
     if not ours and not any(is_message(record["body"]) for record in records):
         return _intake().receive_messages(event)
     return _worker().work(event, context, _deadline(context))
@@ -84,7 +84,7 @@ def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
 
 
 def _deadline(context: LambdaContext) -> datetime:
-    """When Lambda ends this run at the latest."""
+    """When Lambda ends this run."""
     return datetime.now(UTC) + timedelta(milliseconds=context.get_remaining_time_in_millis())
 
 

@@ -1,7 +1,7 @@
-"""Checking settings that a person wrote: every fault at once, each with the path of its setting and the remedy.
+"""Validation of settings: every fault at once, each with the path of its setting and the remedy.
 
-A check takes a value as JSON gave it and answers what the code works with, or raises `InvalidSettings`. Checks are combined
-into tables, setting name → check, so that what may be set, and how, is data. No message quotes a secret.
+A check takes a value as parsed from JSON and returns the value that the code uses, or raises `InvalidSettings`. Checks are
+combined into tables, setting name → check, so that the valid settings are data. No message quotes a secret.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class InvalidSettings(ValueError):
-    """Settings that cannot be used. `faults`: the path of each setting, such as `programs[0].pattern`, and what is wrong."""
+    """Settings that cannot be used. `faults`: each setting's path, such as `programs[0].pattern`, and its fault."""
 
     def __init__(self, *faults: tuple[str, str]) -> None:
         super().__init__("; ".join(f"{path}: {message}" if path else message for path, message in faults))
@@ -36,12 +36,12 @@ class InvalidSettings(ValueError):
 
 
 def invalid(message: str) -> InvalidSettings:
-    """A fault of the very value that is being checked."""
+    """A fault of the value being checked, without a path."""
     return InvalidSettings(("", message))
 
 
 def table(settings: object, checks: Mapping[str, Check]) -> dict[str, Any]:
-    """Check an object's settings, each by its own check.
+    """Check each setting of an object by its own check.
 
     Raises:
         InvalidSettings: with every fault found, unknown settings included.
@@ -64,7 +64,7 @@ def table(settings: object, checks: Mapping[str, Check]) -> dict[str, Any]:
 
 
 def list_of(check: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
-    """A list that is not empty, each of whose items passes a check."""
+    """Check for a list that is not empty, and each of its items by a check."""
 
     def checked(value: object) -> tuple[T, ...]:
         if not isinstance(value, list) or not value:
@@ -88,7 +88,7 @@ def _within(name: str, error: InvalidSettings) -> list[tuple[str, str]]:
 
 
 def one_of(choices: Collection[str]) -> Callable[[object], str]:
-    """One of several texts."""
+    """Check for one of several texts."""
 
     def checked(value: object) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -117,9 +117,7 @@ def secret(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise invalid("write the secret as a text")
     if value != value.strip() or not value.isprintable():
-        raise invalid(
-            "holds a character that cannot be seen, or begins or ends with white space, as from copying too much"
-        )
+        raise invalid("holds an invisible character, or begins or ends with white space: copy it again, without these")
     return value
 
 
@@ -139,7 +137,7 @@ def expression(value: object) -> ParsedResult:
 
 
 def pattern(value: object) -> Pattern:
-    """A regular expression, compiled; empty matches everything. One of a preset's is compiled already."""
+    """A regular expression, compiled; empty matches everything. Those of presets are compiled already."""
     if isinstance(value, re.Pattern):
         return value
     if not isinstance(value, str):

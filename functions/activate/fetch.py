@@ -1,7 +1,7 @@
-"""What a source asks of its shop's API, where the shop's webhook holds only an id: the setting `fetch`, as data.
+"""The setting `fetch`, as data: the call to a shop's API, for shops whose webhook holds only an id.
 
-The intake makes the calls' paths and queues them; the worker makes the calls (`activate.fetcher`). A call goes to the host that
-the document names and to no other: what comes from a webhook is only ever a quoted part of the path.
+The intake builds the calls' paths and queues them; the worker makes the calls (`activate.fetcher`). A call goes only to the
+host that the document of sources names: a value from a webhook can only become a quoted part of the path.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connec
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """The call back to a shop's API."""
+    """The call to a shop's API."""
 
     host: str
     path: str
-    """With a JMESPath of the webhook's body in braces, and `base` before it. A list of values makes a call for each."""
+    """Relative to `base`, with JMESPath over the webhook's body in braces. A list of values makes a call for each."""
     base: str = ""
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`{secret}` in a value stands for the secret, `{secret_base64}` for its base64."""
+    """`{secret}` in a value is replaced by the secret, `{secret_base64}` by its base64."""
     secret: str = field(default="", repr=False)
     answers: str = "order"
-    """What the answer holds: the `order`, or only its `codes`, where the webhook's own body says what is paid."""
+    """What the answer holds: the `order`, or only its `codes`; then `paid` is read from the webhook's own body."""
     order: ParsedResult | None = None
-    """Where in the answer that lies; all of it, where this is left out."""
+    """Where in the answer the order or the codes' object is; None: the whole answer."""
     when: ParsedResult | None = None
-    """Whether a webhook is worth a call, where the answer is the order."""
+    """Whether to make a call for a webhook; only where the answer is the order."""
 
     def __post_init__(self) -> None:
         unfilled = any(placeholder in value for value in self.headers.values() for placeholder in _SECRETS)
         if unfilled and not self.secret:
             raise InvalidSettings(("secret", "is missing, and a header needs it: the key of the shop's API"))
         if self.when and self.answers == "codes":
-            raise InvalidSettings(("when", "goes with answers order; with codes, paid is read from the webhook"))
+            raise InvalidSettings(("when", "is only for answers order; with codes, paid is read from the webhook"))
 
     def read(self, reader: Reader, body: Any) -> list[Reading]:
-        """What is to be asked about each order of a webhook's body.
+        """Build the calls for each order of a webhook's body.
 
         Raises:
             UnreadableOrder: the body holds more than a delivery may.
@@ -70,11 +70,11 @@ class Fetch:
         search = Search()
         readings = [self._read(reader, order, search) for order in reader.orders(body, search)]
         if sum(len(calls.paths) for calls in readings if isinstance(calls, Calls)) > MOST_CALLS:
-            raise UnreadableOrder(f"fetch: more than {MOST_CALLS} calls would answer one delivery")
+            raise UnreadableOrder(f"fetch: one delivery would need more than {MOST_CALLS} calls")
         return readings
 
     def means(self, reader: Reader, body: Any, search: Search) -> tuple[Any, Means]:
-        """What the webhook itself says of an order, and the value that says so.
+        """The value that decides by the webhook's own body whether an order is paid, and its meaning.
 
         Raises:
             UnreadableOrder: the expression does not fit the body.
@@ -128,7 +128,7 @@ class Fetch:
         return [checks.expression(found) for found in _PLACEHOLDER.findall(self.base + self.path)]
 
     def filled_headers(self) -> dict[str, str]:
-        """The headers as they are sent."""
+        """The headers with the secret filled in."""
         encoded = base64.b64encode(self.secret.encode()).decode()
         return {
             name: value.replace("{secret}", self.secret).replace("{secret_base64}", encoded)
@@ -141,7 +141,7 @@ def _interleaved(texts: list[str], values: tuple[str, ...]) -> list[str]:
 
 
 def _quoted(value: object, expression: str) -> str:
-    """A value from the webhook as a part of a path, which it cannot leave."""
+    """Quote a value from the webhook as one part of a path."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnreadableOrder(f"fetch.path: {{{expression}}} finds neither a text nor a whole number")
     text = str(value).strip()
@@ -175,7 +175,7 @@ def _headers(value: object) -> dict[str, str]:
     faults = []
     for name, text in value.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
-            faults.append((name, "is no header that a source can set"))
+            faults.append((name, "is not a header that a source can set"))
         elif not isinstance(text, str) or not text.isascii() or not text.isprintable():
             faults.append((name, "write a text of printable ASCII"))
     if faults:
@@ -186,7 +186,7 @@ def _headers(value: object) -> dict[str, str]:
 def _secret(value: object) -> str:
     text = checks.secret(value)
     if not text.isascii():
-        raise invalid("holds a character beyond ASCII, which no header can carry")
+        raise invalid("holds a non-ASCII character, which no header can hold")
     return text
 
 

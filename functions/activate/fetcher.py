@@ -1,6 +1,6 @@
-"""The worker's part of `fetch`: a queued call is made, its answer read, and the codes in it queued as any order's are.
+"""The worker's part of `fetch`: make a queued call, read its answer, and queue its codes like any order's.
 
-Whatever is not positively understood is tried again with the queue's own pauses, for its day, and then is a dead letter with
+An answer that is not positively understood is retried with the queue's backoff, for a day, and then becomes a dead letter with
 its reason: an order of a shop whose API is down is not lost.
 """
 
@@ -13,7 +13,7 @@ from activate.activation_queue import ActivationQueue, FetchMessage, Message, Un
 from activate.orders import Order, UnreadableOrder
 from activate.paths import EXPRESSION_ERRORS, Means, Search
 from activate.redemption import TryAgain
-from activate.shop_api import Pool, Unanswered, ask, connect
+from activate.shop_api import Pool, Unanswered, call, connect
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from lambda_support.telemetry import Metric, count, logger
 
@@ -41,7 +41,7 @@ class Fetcher:
             raise TryAgain("source_unavailable", f"the source {message.source} cannot be used: {error}") from error
         if source.fetch is None:
             raise TryAgain("source_unavailable", f"the source {message.source} has no fetch any more")
-        answer = self._ask(source.fetch, message.fetch)
+        answer = self._call(source.fetch, message.fetch)
         orders = self._orders(source, source.fetch, message, answer)
         messages = [
             Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, message.received_at)
@@ -60,24 +60,24 @@ class Fetcher:
                 count(Metric.DROPPED_CODES, dropped, source=source.name, reason=reason)
         logger.info("An order was fetched", source=source.name, order_id=message.order_id, accepted=len(messages))
 
-    def _ask(self, fetch: Fetch, path: str) -> Any:
+    def _call(self, fetch: Fetch, path: str) -> Any:
         try:
             pool = self._connect_to(fetch.host)
             try:
-                return ask(pool, fetch.host, fetch.method, path, fetch.filled_headers())
+                return call(pool, fetch.host, fetch.method, path, fetch.filled_headers())
             finally:
                 pool.close()
         except Unanswered as error:
             raise TryAgain(error.reason, str(error)) from error
 
     def _orders(self, source: Source, fetch: Fetch, message: FetchMessage, answer: Any) -> Sequence[Order]:
-        """The paid orders in an answer; none, where it says so.
+        """The paid orders in an answer; empty, if the answer is definite about there being none.
 
         Raises:
-            TryAgain: it is not understood.
+            TryAgain: the answer is not understood.
         """
         if answer is None:
-            return []  # the API says that there is nothing: a coupon or an order without any
+            return []  # 204: an order without coupons
         try:
             found = Search().find(fetch.order, answer) if fetch.order else answer
             if fetch.answers == "codes":

@@ -1,10 +1,10 @@
-"""A shop's delivery, from the door to the queue. Nothing slow is in this path: Altcraft is not called.
+"""The path of a shop's delivery, from the request to the queue. It is fast: Altcraft is not called.
 
 source → handshake → signature → paid → codes → programs → queue → `{"accepted": N}`
 
-What is authentic is answered 200 whatever it holds, because platforms end a subscription that is answered otherwise: an
-order that is not paid, one without codes, one that cannot be read, which goes to quarantine, and one that is not of the shape
-its source expects, of which a sample does. A bad signature is 401, and a failure of ours is 503, after which the shop
+An authentic delivery is answered 200 whatever it holds, because platforms cancel a subscription that is answered otherwise: an
+order that is not paid, one without codes, one that cannot be read (kept in quarantine), and one that is not of the shape
+its source expects (a sample is kept in quarantine). A bad signature is 401. A failure on this side is 503, after which the shop
 delivers again. Deliveries may come twice and in any order: the worker activates a code once for its order.
 """
 
@@ -23,7 +23,7 @@ from activate.activation_queue import ActivationQueue, FetchMessage, Message, Un
 from activate.bodies import UnreadableBody
 from activate.orders import Calls, Order, Reading, UnreadableOrder
 from activate.paths import Means
-from activate.quarantine import Quarantine, Unkept
+from activate.quarantine import NotStored, Quarantine
 from activate.sources import Source, Sources, SourceUnavailable, UnknownSource
 from lambda_support.http import Problem, Reply, Request, proxy_response, reply
 from lambda_support.telemetry import Metric, count, logger
@@ -31,24 +31,24 @@ from lambda_support.telemetry import Metric, count, logger
 RETRY_AFTER_SECONDS: Final = 60
 
 _NO_SOURCE: Final = "unknown"
-"""The metric's source for names that are none of ours: a dimension must not grow with what strangers type."""
+"""The metric's dimension for all names that are no source, so that strangers cannot create dimensions without end."""
 
 _LONGEST_HANDSHAKE: Final = 4096
-"""Bytes. A platform's trial call has some twenty."""
+"""Bytes. A platform's test call has some twenty."""
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 
 
 class Result(StrEnum):
-    """What became of a delivery; the metric's dimension."""
+    """The result of a delivery; a dimension of the metric `Intake`."""
 
     ACCEPTED = "accepted"
     NOT_PAID = "not_paid"
-    """`paid` answered a definite no."""
+    """`paid` gave a definite no."""
     UNRECOGNISED = "unrecognised"
     """`paid` found nothing: the body is not of the shape that the source expects."""
     NO_CODES = "no_codes"
-    """Paid, and without a code of any of our programs."""
+    """Paid, and without a code of any configured program."""
     HANDSHAKE = "handshake"
     UNREADABLE = "unreadable"
     BAD_SIGNATURE = "bad_signature"
@@ -61,7 +61,7 @@ _SAMPLES: Final[Mapping[Result, str]] = {
     Result.UNRECOGNISED: "%Y-%m-%d/unrecognised-%H",
     Result.NO_CODES: "%Y-%m-%d/no_codes",
 }
-"""The results of which a sample is kept, and under which name: so many a source and day at the most, whatever is delivered."""
+"""The results of which samples are kept, and the samples' names. The names bound the number of objects per source and day."""
 
 _SAMPLE_REASONS: Final[Mapping[Result, str]] = {
     Result.UNRECOGNISED: "paid: found nothing, so the body is not of the shape that the source expects",
@@ -72,7 +72,7 @@ _NOT_UNDERSTOOD: Final = frozenset({Result.UNRECOGNISED, Result.UNREADABLE})
 
 
 class Intake:
-    """Takes deliveries of shops, by HTTP and through AWS, for the life of a sandbox."""
+    """Handles deliveries of shops, by HTTP and through AWS, for the life of a sandbox."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class Intake:
         self._accepted: set[str] = set()
         """The sources of which this sandbox has accepted a code."""
         self._sampled: dict[tuple[str, Result], str] = {}
-        """Under which name the newest sample of a source's result is kept."""
+        """The name of the newest sample, by source and result."""
 
     def receive(self, name: str, request: Request) -> Reply:
-        """A delivery over HTTP to `/webhooks/{name}`.
+        """Handle a delivery over HTTP to `/webhooks/{name}`.
 
         Raises:
             Problem: 401, 404, 405 or 503.
@@ -114,7 +114,7 @@ class Intake:
                 "There is no such webhook source",
                 "The last part of the address must be the name of a source in the document of sources.",
             ) from error
-        except (SourceUnavailable, Unqueued, Unkept) as error:
+        except (SourceUnavailable, Unqueued, NotStored) as error:
             if isinstance(error, SourceUnavailable):
                 _refuse(error)
             raise Problem(
@@ -128,28 +128,28 @@ class Intake:
         return reply(request, HTTPStatus.OK, {"accepted": accepted})
 
     def receive_event(self, event: Mapping[str, Any]) -> dict[str, int]:
-        """A platform's webhook as an EventBridge partner event. IAM has let it in, so there is no signature to check.
+        """Handle a platform's webhook that came as an EventBridge partner event. IAM authorised it, so there is no signature.
 
         Sources: Shopify, "Deliver webhooks through Amazon EventBridge": the order is `detail.payload`; Stripe, "Send events to
         Amazon EventBridge": `detail` is the event itself.
 
         Raises:
-            UnknownSource, SourceUnavailable, Unqueued, Unkept: Lambda runs it again, and then hands it to the failed events.
+            UnknownSource, SourceUnavailable, Unqueued, NotStored: Lambda retries; then the event goes to the failure queue.
         """
         detail = event.get("detail")
         body = detail.get("payload", detail) if isinstance(detail, Mapping) else detail
         return {"accepted": self._accept_from(event["source"], json.dumps(body).encode())}
 
     def receive_messages(self, event: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-        """Webhooks that a platform, such as Saleor, puts into an SQS queue itself: each message's body is one.
+        """Handle webhooks that a platform, such as Saleor, puts into an SQS queue itself, one as the body of each message.
 
-        A message whose source is unknown or unusable, or whose codes cannot be queued, comes back by the queue's own rules.
+        A message whose source is unknown or unusable, or whose codes cannot be queued, is redelivered by SQS.
         """
         failures = []
         for record in event["Records"]:
             try:
                 self._accept_from(record["eventSourceARN"], record["body"].encode())
-            except (UnknownSource, SourceUnavailable, Unqueued, Unkept):
+            except (UnknownSource, SourceUnavailable, Unqueued, NotStored):
                 failures.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failures}
 
@@ -162,7 +162,7 @@ class Intake:
         return self._accept(source, body, "application/json")
 
     def _authenticated(self, source: Source, request: Request) -> Source:
-        """The source whose signature fits: this one, or what it has become since it was read."""
+        """Verify the signature; return the source, in its newer version if the document has changed since it was read."""
         now = self._now().timestamp()
         if source.auth.verifies(request, source.keys, now):
             return source
@@ -171,7 +171,7 @@ class Intake:
             if source.auth.verifies(request, source.keys, now):
                 return source
         count(Metric.INTAKE, source=source.name, result=Result.BAD_SIGNATURE)
-        logger.warning("A delivery's signature fits none of the source's secrets", source=source.name)
+        logger.warning("None of the source's secrets verifies a delivery's signature", source=source.name)
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "bad_signature",
@@ -180,7 +180,7 @@ class Intake:
         )
 
     def _accept(self, source: Source, body: bytes, media_type: str) -> int:
-        """Take an authentic delivery, and count what became of it; how many codes are in the queue now."""
+        """Read an authentic delivery, queue its codes, and count the results. Returns the number of queued messages."""
         now = self._now()
         try:
             try:
@@ -189,16 +189,16 @@ class Intake:
                 readings = [UnreadableOrder(str(error))]
             accepted = self._enqueue(source, readings, now)
             self._keep_faulty(source, readings, body, media_type, now)
-        except (Unqueued, Unkept) as error:
+        except (Unqueued, NotStored) as error:
             count(Metric.INTAKE, source=source.name, result=Result.UNQUEUED)
-            logger.error("A delivery could not be taken", source=source.name, detail=str(error))
+            logger.error("A delivery could not be accepted", source=source.name, detail=str(error))
             raise
         self._count(source, readings)
         self._keep_sample(source, {result_of(reading) for reading in readings}, body, media_type, now)
         return accepted
 
     def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
-        """Put every code of the delivery's orders, and every call that will tell them, into the queue; how many there are."""
+        """Queue every code of the delivery's orders, and every call that will return codes; return the number of messages."""
         messages: list[Message | FetchMessage] = [
             Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, now.isoformat())
             for order in readings
@@ -217,7 +217,7 @@ class Intake:
     def _keep_faulty(
         self, source: Source, readings: Sequence[Reading], body: bytes, media_type: str, now: datetime
     ) -> None:
-        """Keep a delivery of which something is authentic and cannot be read, once whatever it holds."""
+        """Keep a delivery in quarantine, once, if anything in it cannot be read."""
         faults = [
             str(reading)
             if isinstance(reading, UnreadableOrder)
@@ -260,7 +260,7 @@ class Intake:
     def _keep_sample(
         self, source: Source, results: Collection[Result], body: bytes, media_type: str, now: datetime
     ) -> None:
-        """Keep a delivery that says nothing to us, for a person to see whether it should; what is kept is bounded."""
+        """Keep a sample of the deliveries that gave no code, so that a person can check whether they should have."""
         for result, name in _SAMPLES.items():
             sample = now.strftime(name)
             if result not in results or self._sampled.get((source.name, result)) == sample:
@@ -272,15 +272,15 @@ class Intake:
                 key = self._quarantine.keep(
                     source.name, body, media_type, _SAMPLE_REASONS[result], now, source.secrets_in_body, sample
                 )
-            except Unkept as error:
-                # It is a help for a person, and no reason to let the shop deliver again.
+            except NotStored as error:
+                # A sample only helps a person: without it, the shop need not deliver again.
                 logger.warning("A sample could not be kept", source=source.name, detail=str(error))
             else:
                 logger.warning("A sample is in quarantine", source=source.name, detail=_SAMPLE_REASONS[result], key=key)
 
 
 def result_of(reading: Reading) -> Result:
-    """What one order of a delivery counts as."""
+    """The result as which one order of a delivery is counted."""
     match reading:
         case UnreadableOrder():
             return Result.UNREADABLE
@@ -294,24 +294,24 @@ def result_of(reading: Reading) -> Result:
 
 
 def _refuse(error: UnknownSource | SourceUnavailable) -> None:
-    """Count and log a delivery that has no source to take it. Names which strangers type are no dimension of the metric."""
+    """Count and log a delivery without a usable source."""
     if isinstance(error, UnknownSource):
         count(Metric.INTAKE, source=_NO_SOURCE, result=Result.UNKNOWN_SOURCE)
-        logger.warning("A delivery names no source of ours", detail=str(error)[:200])
+        logger.warning("A delivery names an unknown source", detail=str(error)[:200])
     else:
         count(Metric.INTAKE, source=error.source or _NO_SOURCE, result=Result.MISCONFIGURED)
         logger.error("A delivery's source cannot be used", source=error.source, detail=str(error))
 
 
 def is_handshake(source: Source, body: bytes) -> bool:
-    """Whether this is the unsigned call by which the platform tries the address."""
+    """Whether this is the unsigned call by which the platform tests the address."""
     if source.handshake is None or len(body) > _LONGEST_HANDSHAKE:
         return False
     return source.handshake.fullmatch(body.decode(errors="replace")) is not None
 
 
 def _challenge(source: Source, request: Request) -> Reply:
-    """Answer the call by which a platform, such as Adobe, asks whether the address is willing: echo its challenge.
+    """Answer the GET by which a platform, such as Adobe, verifies the address: echo its challenge.
 
     Sources: Adobe I/O Events, "Webhooks: the challenge request"; nopCommerce, "Web API webhooks", whose parameter is `echo`.
     """

@@ -1,7 +1,7 @@
 """Which order used which code: one DynamoDB item for each program and code, written by compare-and-swap.
 
-A code is `claimed` while a run is at work, until `claimed_until` at the latest; then `redeemed`, an order holds it, or
-`released`, nobody does. A claim that has run out is that of a run which was killed, and which may have activated the code.
+A code is `claimed` while a run processes it, until `claimed_until` at the latest; then `redeemed`: an order holds it, or
+`released`: no order does. An expired claim is that of a run that was killed, and that may have activated the code.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from activate.redemption import Outcome, Redemption, TryAgain
 from lambda_support.fields import InvalidField
 
 MEMORY: Final = timedelta(days=400)
-"""How long an item is remembered: a shop may deliver an order's webhook again, or a customer reuse a code, a year on."""
+"""How long an item is kept: a year later, a shop may deliver an order's webhook again, or a customer reuse a code."""
 
 CLOCKS_APART: Final = timedelta(seconds=3)
-"""How far two moments of one event may differ: clocks of two sandboxes, or ours and Altcraft's, which has whole seconds."""
+"""The most by which two times of one event may differ: by two sandboxes' clocks, or ours and Altcraft's of whole seconds."""
 
 MAX_TRIES: Final = 100
-"""Unsettled orders of one code that an item remembers: thousands may use a universal code while Altcraft is sick."""
+"""Unsettled orders of one code that an item holds: during an Altcraft outage, thousands may use a universal code."""
 
 _CONTROLS: Final = 3
 """Control codes to choose from: one may have been deleted in Altcraft."""
@@ -38,7 +38,7 @@ _PAGES: Final = 5
 
 
 class State(StrEnum):
-    """Who has the code."""
+    """Whether an order holds the code."""
 
     CLAIMED = "claimed"
     REDEEMED = "redeemed"
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Try:
-    """An order's tries that may have been applied without a reply. Callers without an order share one: none comes back."""
+    """An order's tries that may have been applied without a reply. Callers without an order share one, as none is repeated."""
 
     since: datetime
     """When the first of them began."""
@@ -55,9 +55,9 @@ class Try:
 
 
 def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
-    """The tries, once an order is certain that its own did not activate the code: it will claim no activation by them.
+    """Detach an order from its tries, once it is certain that they did not activate the code.
 
-    That there was a try still counts: the next run looks at the code before it asks for an activation.
+    The time of the first try is kept, without the order: the next run calls `get` before it requests an activation.
     """
     others = tuple(one for one in tries if one.order_id not in (order_id, None))
     return (*others, Try(min(one.since for one in tries))) if len(others) < len(tries) else others
@@ -65,7 +65,7 @@ def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One item of the table, attribute by attribute. Moments are ISO 8601 in UTC, by Lambda's clock."""
+    """One item of the table, attribute by attribute. Times are ISO 8601 in UTC, by Lambda's clock."""
 
     loyalty_id: int
     code: str
@@ -73,37 +73,37 @@ class Entry:
     order_id: str | None = None
     """The order that claims or holds the code, or did; None for a caller who gave none."""
     claim_id: str
-    """The run that wrote the item; for a caller without an order, what stands for one."""
+    """The id of the run that wrote the item; it also identifies a caller without an order."""
     claimed_at: datetime
     claimed_until: datetime
-    """When Lambda has ended that run for certain."""
+    """When Lambda has certainly ended that run."""
     tries: tuple[Try, ...] = ()
-    """What is not settled."""
+    """Those that are not settled."""
     known_at: datetime | None = None
     """When Altcraft last answered error 0 for this code, so that it can serve as a control code; None for never."""
     redeemed_at: datetime | None = None
     last_outcome: str | None = None
     """How the last run ended: an outcome, or the reason why there was none."""
     expiration: int
-    """Epoch seconds after which the item counts as gone. It is checked on reading: DynamoDB deletes it days later."""
+    """Epoch seconds after which the item is ignored. It is checked on reading: DynamoDB deletes items days later."""
 
     @property
     def tried_since(self) -> datetime | None:
-        """When the first try of this entry's order began that may have been applied; None where none may have been."""
+        """When this entry's order first began a try that may have been applied; None if there was no such try."""
         if self.order_id is None:
             return None
         return next((one.since for one in self.tries if one.order_id == self.order_id), None)
 
     @property
     def unsettled(self) -> tuple[Try, ...]:
-        """`tries`, with this entry's own run among them."""
+        """`tries`, including this entry's own run."""
         if any(one.order_id == self.order_id for one in self.tries):
             return self.tries
         return (*self.tries, Try(self.claimed_at, self.order_id))
 
     @property
     def activated_at(self) -> datetime | None:
-        """When Altcraft activated the code, by our clock; None where a slow or a lost reply leaves that open."""
+        """When Altcraft activated the code, by our clock; None if a slow or lost reply makes that uncertain."""
         prompt = self.redeemed_at and not self.tries and self.redeemed_at - self.claimed_at <= CLOCKS_APART
         return self.redeemed_at if prompt else None
 
@@ -111,8 +111,8 @@ class Entry:
 class Ledger:
     """The table, for the life of a sandbox.
 
-    Every method raises `TryAgain` where the table does not answer, holds an item that cannot be read, or has given the code
-    to another run.
+    Every method raises `TryAgain` if the table does not answer, if an item cannot be read, or if another run has claimed the
+    code.
     """
 
     def __init__(self, table: str, dynamodb: Any, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -122,7 +122,7 @@ class Ledger:
         self._now = now
 
     def claim(self, redemption: Redemption, until: datetime) -> Entry:
-        """Claim a code for a run that ends at `until`; or, where an order holds the code, return that order's entry."""
+        """Claim a code for a run that ends at `until`; or, if an order holds the code, return that order's entry."""
         now = self._now()
         claim = Entry(
             loyalty_id=redemption.loyalty_id,
@@ -149,39 +149,39 @@ class Ledger:
         return claim
 
     def redeem(self, claim: Entry, tries: tuple[Try, ...]) -> None:
-        """Note that the claim's order holds the code; with `tries` it may have done so for a while."""
+        """Record that the claim's order holds the code; if there are `tries`, it may have done so for some time."""
         now = self._now()
         self._end(
             claim, state=State.REDEEMED, last_outcome=Outcome.ACTIVATED, tries=tries, known_at=now, redeemed_at=now
         )
 
     def release(self, claim: Entry, ending: str, tries: tuple[Try, ...], *, exists: bool) -> None:
-        """Note that nobody holds the code.
+        """Record that no order holds the code.
 
         Args:
-            claim: as `claim` gave it.
+            claim: the entry that `claim` returned.
             ending: the outcome, or the reason why there is none.
-            tries: what is still unsettled.
+            tries: those still unsettled.
             exists: Altcraft answered error 0 for the code.
         """
         known_at = self._now() if exists else claim.known_at
         self._end(claim, state=State.RELEASED, last_outcome=ending, tries=tries, known_at=known_at)
 
     def controls(self, redemption: Redemption) -> list[Entry]:
-        """Other codes of the program that Altcraft is known to have, the newest knowledge first; at most three."""
+        """Other codes of the program that Altcraft is known to have, the most recently confirmed first; at most three."""
         known = {entry.code: entry for entry in islice(self._known(redemption), _PAGE_ITEMS)}
         newest = sorted(known.values(), key=lambda entry: entry.known_at or entry.claimed_at, reverse=True)
-        # Those first by which Altcraft's clock can be read, too.
+        # Codes with a certain activation time come first, because they also show the difference of Altcraft's clock.
         return sorted(newest, key=lambda entry: entry.activated_at is None)[:_CONTROLS]
 
     def _known(self, redemption: Redemption) -> Iterator[Entry]:
-        """The known codes that follow this one in the table, then those from its beginning."""
+        """The known codes after this one in the table, then those from the program's first code on."""
         here = {"loyalty_id": {"N": str(redemption.loyalty_id)}, "code": {"S": redemption.code}}
         for start in (here, None):
             for _ in range(_PAGES):
                 page = self._query(here["loyalty_id"], start)
                 for item in page["Items"]:
-                    with suppress(InvalidField):  # edited into nonsense: there are others
+                    with suppress(InvalidField):  # an item that was edited wrongly is skipped: another one will do
                         if item["code"] != here["code"]:
                             yield Entry(**_values(Entry, item))
                 start = page.get("LastEvaluatedKey")
@@ -206,7 +206,7 @@ class Ledger:
             raise _in_progress()
 
     def _swap(self, seen: Entry | None, entry: Entry) -> Entry | None:
-        """Write an item if the table still holds what was seen of it, or none; otherwise return the one that is there."""
+        """Write an item if the table still holds `seen`, or no item; otherwise return the item that it holds."""
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(code)"}
         if seen is not None:
             condition = {
@@ -225,7 +225,7 @@ class Ledger:
             found = self._read(response["Item"])
         else:
             return None
-        # The reply to a write can be lost; botocore then writes again, and finds its own.
+        # The reply to a write can be lost; then botocore writes again, and finds its own first write.
         return None if (found.claim_id, found.state) == (entry.claim_id, entry.state) else found
 
     def _read(self, item: Mapping[str, Any]) -> Entry:
@@ -244,11 +244,11 @@ class Ledger:
 
 
 def _in_progress() -> TryAgain:
-    return TryAgain("in_progress", "this code is being activated just now")
+    return TryAgain("in_progress", "this code is being activated by another request")
 
 
 class _Kind(NamedTuple):
-    """How DynamoDB's API writes the values of an attribute, such as `{"S": "text"}`."""
+    """How an attribute's values are written in DynamoDB's API, such as `{"S": "text"}`."""
 
     type: str
     write: Callable[[Any], Any]
@@ -288,7 +288,7 @@ _ATTRIBUTES: Final[Mapping[str, _Kind]] = {
 
 
 def _item(entry: Entry | Try) -> dict[str, Any]:
-    """An entry as an item of the table; what is at its default is left out."""
+    """Convert an entry to an item of the table; default values are omitted."""
     values = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {
         name: {_ATTRIBUTES[name].type: _ATTRIBUTES[name].write(value)}
@@ -298,10 +298,10 @@ def _item(entry: Entry | Try) -> dict[str, Any]:
 
 
 def _values(kind: type[Entry | Try], item: Mapping[str, Any]) -> dict[str, Any]:
-    """What an item, or a part of one, holds.
+    """Read an item, or a part of one.
 
     Raises:
-        InvalidField: it is none of ours, or a person has edited it. The message names the attribute.
+        InvalidField: the ledger did not write it so: it was edited. The message names the attribute.
     """
     values = {}
     for field in fields(kind):

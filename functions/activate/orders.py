@@ -1,7 +1,7 @@
-"""Reading orders: is each paid, what is its id, which promo codes does it carry, and to which loyalty program do they belong.
+"""Reading orders: whether each is paid, its id, its promo codes, and the loyalty program of each code.
 
-JMESPath finds the values. What it cannot do, and in this order: undo HTML's escapes, split a text, capture a part, trim, change
-case, compose characters (Unicode's NFC), drop duplicates. Then each code is matched with a program.
+JMESPath finds the values. The texts are then processed in this order: undo HTML's escapes, split, capture a part, trim, change
+case, normalise (Unicode's NFC), drop duplicates. Then each code is matched with a program.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from altcraft import LONGEST_CODE
 T = TypeVar("T")
 
 LONGEST_TEXTS: Final = 65_536
-"""Characters of all the texts that `codes` finds: 200 of the longest codes and what stands between them."""
+"""Characters of all the texts that `codes` finds: 200 of the longest codes, with their separators."""
 MOST_VALUES: Final = 10_000
-"""That `codes` may find, codes or not."""
+"""Values that `codes` may find, valid codes or not."""
 MOST_CODES: Final = 200
-"""Of all the orders of one delivery: twenty calls of SQS, which a shop waits for. Beyond it is a mistake, or an attack."""
+"""Of all the orders of one delivery: twenty calls to SQS, for which the shop waits. More is a mistake, or an attack."""
 MOST_ORDERS: Final = 200
 """In one delivery."""
 LONGEST_ORDER_ID: Final = 190
-"""With the longest name of a source and a slash before it, an order's id has the 255 characters that the worker takes."""
+"""Prefixed by the longest name of a source and a slash, an order's id has the 255 characters that the worker accepts."""
 
 CASES: Final[Mapping[str, Callable[[str], str]]] = {"keep": str, "upper": str.upper, "lower": str.lower}
-"""What the setting `case` does to a code: whether Altcraft tells cases apart is not documented, so the merchant says."""
+"""The values of the setting `case`. Whether Altcraft's codes are case-sensitive is not documented, so the merchant chooses."""
 
 ESCAPES: Final = ("html",)
-"""What the setting `unescape` can undo."""
+"""The values of the setting `unescape`."""
 
 
 class UnreadableOrder(ValueError):
-    """A paid order in which something is not where its source says. The message names the setting, and quotes no value."""
+    """An order in which a setting does not find what it should. The message names the setting, and quotes no value."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """The codes that `pattern` is found in belong to a loyalty program."""
+    """A loyalty program, to which every code belongs in which `pattern` is found."""
 
     pattern: Pattern
     loyalty_id: int
@@ -56,7 +56,7 @@ class Order:
     """A paid order."""
 
     id: str
-    """The shop's own id, as text; `""` if the order carries no code at all."""
+    """The shop's own id, as text; `""` if the order has no code at all."""
     codes: tuple[tuple[str, int], ...] = ()
     """Each code with the id of its loyalty program, in the order's own sequence, none twice."""
     foreign: tuple[str, ...] = ()
@@ -67,16 +67,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Calls:
-    """A paid order of which the shop's API is to be asked."""
+    """A paid order whose codes have to be requested from the shop's API."""
 
     paths: tuple[str, ...]
     """One for each call."""
     order_id: str
-    """The shop's own id, where the webhook says it; `""` where the answer does."""
+    """The shop's own id, if the webhook has it; `""` if the answer has."""
 
 
 Reading = Order | Calls | Means | UnreadableOrder
-"""What one order of a delivery came to; of `Means`, one that is not `PAID`."""
+"""The result of reading one order of a delivery; never `Means.PAID`."""
 
 
 @dataclass(frozen=True)
@@ -92,24 +92,24 @@ class Reader:
     case: str = "keep"
     unescape: str = ""
     json_fields: tuple[str, ...] = ()
-    """The fields at an order's top that may hold JSON as text."""
+    """The fields at an order's top level that may hold JSON as text."""
 
     def read(self, body: Any) -> list[Reading]:
-        """Every order in a body, each for itself, within one budget of time.
+        """Read every order in a body separately, all within one time budget.
 
         Raises:
             UnreadableOrder: the body holds more orders, or more codes, than a delivery may.
         """
         search = Search()
-        readings = [self._read_or_say(order, search) for order in self.orders(body, search)]
+        readings = [self._read_order(order, search) for order in self.orders(body, search)]
         if sum(len(order.codes) for order in readings if isinstance(order, Order)) > MOST_CODES:
             raise UnreadableOrder(f"codes: there are more than {MOST_CODES} in one delivery")
         return readings
 
     def orders(self, body: Any, search: Search) -> list[Any]:
-        """The orders in a body: the body itself, or the items of a list of orders.
+        """Split a body into orders: the body itself, or the items of a list of orders.
 
-        A list in which `order_id` leads somewhere is one order: its source has paths into it.
+        A list in which `order_id` finds something is one order: the source's paths lead into the list.
 
         Raises:
             UnreadableOrder: there are more than a delivery may hold.
@@ -121,7 +121,7 @@ class Reader:
         return [self._unpacked(order) for order in body]
 
     def _unpacked(self, order: Any) -> Any:
-        """The order with the JSON in its texts as data; a text that is none stays one."""
+        """Parse the fields that hold JSON as text; a text that is not JSON stays a text."""
         if not self.json_fields or not isinstance(order, dict):
             return order
         unpacked = dict(order)
@@ -132,14 +132,14 @@ class Reader:
         return unpacked
 
     def means(self, body: Any, search: Search) -> tuple[Any, Means]:
-        """The value that `paid` finds in an order, and what it says.
+        """The value that `paid` finds in an order, and its meaning.
 
         Raises:
             UnreadableOrder: the expression does not fit the body.
         """
-        return self._fitting("paid", lambda: search.means(self.paid, body))
+        return self._evaluate("paid", lambda: search.means(self.paid, body))
 
-    def _read_or_say(self, body: Any, search: Search) -> Reading:
+    def _read_order(self, body: Any, search: Search) -> Reading:
         try:
             _, means = self.means(body, search)
             return self._read_paid(body, search) if means is Means.PAID else means
@@ -147,7 +147,7 @@ class Reader:
             return error
 
     def read_codes(self, body: Any, order_id: str) -> Order:
-        """The codes of an order that is known to be paid, whatever else is in the body.
+        """Read only the codes of an order that is known to be paid.
 
         Raises:
             UnreadableOrder: they cannot be read.
@@ -172,7 +172,7 @@ class Reader:
         )
 
     def _candidates(self, texts: Sequence[str], search: Search) -> list[str]:
-        """What may be codes, in the order's own sequence, none twice."""
+        """The texts that may be codes, in the order's own sequence, none twice."""
         candidates: dict[str, None] = {}
         for text in map(self._unescaped, texts):
             for piece in text.split(self.split) if self.split else [text]:
@@ -189,14 +189,14 @@ class Reader:
             try:
                 found = self.capture.search(text)
             except UnicodeEncodeError:
-                return text  # half of a surrogate pair, which no code has
+                return text  # half of a surrogate pair: not a code, as `_is_code` finds
             text = (found[1 if self.capture.groups else 0] or "").strip() if found else ""
-        return _composed(CASES[self.case](text))
+        return _normalised(CASES[self.case](text))
 
     def _unescaped(self, text: str) -> str:
         if not self.unescape or "&" not in text:
             return text
-        import html  # its table of names is large, and hardly ever needed
+        import html  # its table of names is large, and rarely needed
 
         return html.unescape(text)
 
@@ -208,10 +208,10 @@ class Reader:
         return None
 
     def id_of(self, body: Any, search: Search) -> str:
-        """An order's id, as text.
+        """Find an order's id, as text.
 
         Raises:
-            UnreadableOrder: there is none, or it cannot be one.
+            UnreadableOrder: there is none, or the value cannot be an id.
         """
         value = self._find(search, "order_id", body)
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -223,13 +223,13 @@ class Reader:
 
     def _find(self, search: Search, setting: str, body: Any) -> Any:
         expression: ParsedResult = getattr(self, setting)
-        return self._fitting(setting, lambda: search.find(expression, body))
+        return self._evaluate(setting, lambda: search.find(expression, body))
 
     @staticmethod
-    def _fitting(setting: str, found: Callable[[], T]) -> T:
-        """What is found, where the setting's expression fits the body."""
+    def _evaluate(setting: str, evaluate: Callable[[], T]) -> T:
+        """Evaluate a setting's expression; its errors become `UnreadableOrder`, with the setting's name."""
         try:
-            return found()
+            return evaluate()
         except OutOfTime as error:
             raise UnreadableOrder(f"{setting}: the expression takes too long over this body") from error
         except EXPRESSION_ERRORS as error:
@@ -239,10 +239,10 @@ class Reader:
 
 
 def _texts(found: Any) -> tuple[list[str], list[object]]:
-    """The texts among what `codes` found, and the values that cannot be codes.
+    """Split the values that `codes` found into texts and values that cannot be codes.
 
     Raises:
-        UnreadableOrder: it is no text and no list, or more than an order has.
+        UnreadableOrder: neither a text nor a list was found, or more than an order can have.
     """
     if isinstance(found, dict | float | bool):
         raise UnreadableOrder("codes: neither a text nor a list of texts was found there")
@@ -261,8 +261,8 @@ def _texts(found: Any) -> tuple[list[str], list[object]]:
     return texts, unusable
 
 
-def _composed(text: str) -> str:
-    """A text in NFC, so that an accented letter is the same code whether it was typed as one character or as two."""
+def _normalised(text: str) -> str:
+    """Normalise to NFC, so that an accented letter gives the same code whether it was typed as one character or as two."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 

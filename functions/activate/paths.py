@@ -1,4 +1,4 @@
-"""JMESPath as an operator writes it, over a body as a shopper fills it: bounded in time, and telling "nothing there" from "no".
+"""Evaluating operators' JMESPath expressions over untrusted bodies: in bounded time, distinguishing "nothing found" from "no".
 
 Sources: jmespath.org, "JMESPath Specification"; `jmespath.visitor`, whose interpreter this one extends.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
 
 BUDGET_SECONDS: Final = 1.0
-"""For reading all of one delivery by its source's expressions. An order takes a thousandth of it; a shop waits five seconds."""
+"""For all expressions over one delivery. An order takes a thousandth of it; a shop waits five seconds."""
 
 _NO_TEXTS: Final = frozenset({"", "0", "false", "no", "n", "off"})
 """Forms and XML have only texts, and PHP shops send texts in JSON too."""
@@ -28,17 +28,17 @@ _FROM_THE_FIRST: Final = frozenset({"pipe", "projection", "filter_projection", "
 
 
 EXPRESSION_ERRORS: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
-"""What an expression raises that does not fit a body. jmespath lets Python's own errors through, as in contains('text', `5`) or
-[::0]; its own are ValueErrors, and so is `OutOfTime`."""
+"""What an expression raises that does not fit a body. jmespath does not catch Python's own errors, as in contains('text', `5`)
+or [::0]; its own are ValueErrors, and so is `OutOfTime`."""
 
 
 class Means(StrEnum):
-    """What a value that was looked for says."""
+    """What the value that `paid` finds means."""
 
     PAID = "paid"
     NOT_PAID = "not_paid"
     UNRECOGNISED = "unrecognised"
-    """Nothing: the body is not of the shape that the source expects."""
+    """Nothing was found: the body is not of the shape that the source expects."""
 
 
 class OutOfTime(ValueError):
@@ -46,17 +46,17 @@ class OutOfTime(ValueError):
 
 
 class Search(TreeInterpreter):
-    """Evaluates expressions over one body, within one budget of time."""
+    """Evaluates expressions over one body, within one time budget."""
 
     def __init__(self, seconds: float = BUDGET_SECONDS) -> None:
         super().__init__()
         self._deadline = time.monotonic() + seconds
 
     def check(self) -> None:
-        """Called at each step, and by whatever else is done within the budget.
+        """Called at each step of an evaluation, and by other work within the budget.
 
         Raises:
-            OutOfTime: it is used up.
+            OutOfTime: the budget is used up.
         """
         if time.monotonic() > self._deadline:
             raise OutOfTime
@@ -66,7 +66,7 @@ class Search(TreeInterpreter):
         return super().visit(node, *args, **kwargs)
 
     def find(self, expression: ParsedResult, body: Any) -> Any:
-        """What the expression finds in the body; None where that is nothing.
+        """What the expression finds in the body; None for nothing.
 
         Raises:
             EXPRESSION_ERRORS: the expression does not fit the body.
@@ -74,7 +74,7 @@ class Search(TreeInterpreter):
         return self.visit(expression.parsed, body)
 
     def means(self, expression: ParsedResult, body: Any) -> tuple[Any, Means]:
-        """The value that an expression finds which asks whether an order is paid, and what it says.
+        """The value that an expression such as `paid` finds, and its meaning.
 
         Raises:
             EXPRESSION_ERRORS: the expression does not fit the body.
@@ -82,25 +82,25 @@ class Search(TreeInterpreter):
         value = self.find(expression, body)
         if value is None:
             return value, Means.UNRECOGNISED
-        if not says_no(value):
+        if not is_no(value):
             return value, Means.PAID
         return value, Means.NOT_PAID if self.reaches(expression, body) else Means.UNRECOGNISED
 
     def reaches(self, expression: ParsedResult, body: Any) -> bool:
-        """Whether any of the paths that the expression compares leads to something in the body.
+        """Whether any of the paths that the expression compares exists in the body.
 
-        `state == 'paid'` is false also where there is no `state` at all; then it has found nothing, which is not a "no".
+        `state == 'paid'` is false even if there is no `state` at all; then nothing was found, which is not a "no".
         """
         return any(self.visit(operand, body) is not None for operand in _operands(expression.parsed))
 
 
-def says_no(value: object) -> bool:
-    """Whether a value that was found is a definite no: false, 0, anything empty, and the texts that say so."""
+def is_no(value: object) -> bool:
+    """Whether a value that was found is a definite no: false, 0, anything empty, or one of `_NO_TEXTS`."""
     return value.strip().lower() in _NO_TEXTS if isinstance(value, str) else not value
 
 
 def _operands(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The paths from the body's top that decide what an expression says; of a projection, the list that it goes over."""
+    """The paths from the body's top level that decide an expression's value; for a projection, its list."""
     if node["type"] in _LOGIC:
         for child in node["children"]:
             yield from _operands(child)

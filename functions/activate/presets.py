@@ -1,9 +1,9 @@
-"""The platforms we know, each a row of settings in the words of the source document. A new platform is a new row.
+"""The known platforms, each a row of settings as in the document of sources. A new platform is a new row.
 
-Of a body that is no order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid".
-What a source writes itself stands before what its preset says. A setting that a row leaves out is for the merchant to choose.
-A preset's regular expressions are fixed and harmless, and so are compiled by `re`; an operator's are not.
-Where the facts come from is said in docs/webhooks/, a page for each platform.
+In a body that is not an order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid".
+A source's own settings override its preset. A setting that a row omits has to be set by the merchant.
+A preset's regular expressions are fixed and safe, and so are compiled by `re`; an operator's are compiled by RE2.
+The sources of the facts are in docs/webhooks/, a page for each platform.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SECRET_IN_URL: Final = {"scheme": "token", "query": "token", "field": "token"}
 """For platforms that sign nothing: the merchant pastes an address ending in `?token=...`, or sends the token as a field."""
 
 _SALEOR_ORDER: Final = "(order || data.order || (data.*.order | [0]))"
-"""Of a subscription to `event { ... }`, and of one to an event by name, whose answer comes in the envelope of GraphQL."""
+"""The order in a subscription to `event { ... }`, and in one to an event by name, whose payload is in GraphQL's envelope."""
 
 _ALWAYS: Final = "`true`"
 
@@ -27,7 +27,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
             "header": ["X-Shopify-Hmac-SHA256", "Shopify-Hmac-SHA256"],
             "encoding": "base64",
         },
-        # The body decides, because the topic's header is not signed; a test notification is voided and cancelled.
+        # From the body, because the header with the topic is not signed. A test notification is voided and cancelled.
         "paid": "financial_status && contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
         "order_id": "id",
         # Not discount_codes[].code, which also lists the titles of discounts that staff typed in by hand.
@@ -63,7 +63,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tilda": {
         "auth": _SECRET_IN_URL,
         "handshake": re.compile("test=test(&.*)?"),
-        # Every form of the site can post here; only a cart's has an order. Two switches of the webhook give it three shapes:
+        # Every form of the site can post here; only a cart's has an order. By two settings of the webhook it has three shapes:
         # fields like payment[orderid], one field that holds JSON, and a body that is JSON.
         "json_fields": ["payment"],
         "paid": 'payment.orderid || "payment[orderid]"',
@@ -72,7 +72,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "retailcrm": {
         "auth": _SECRET_IN_URL,
-        # The merchant's trigger decides when it calls, and names the parameters as docs/webhooks/retailcrm.md says.
+        # The merchant defines a trigger, with the parameters of docs/webhooks/retailcrm.md; it fires only for paid orders.
         "paid": _ALWAYS,
         "order_id": "order_id",
         "codes": "codes",
@@ -82,7 +82,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "auth": _SECRET_IN_URL,
         "paid": "financial_status && financial_status == 'paid'",
         "order_id": "id",
-        # No `codes`: which field of discounts[] holds the code is nowhere documented, and a wrong guess would be silent.
+        # No `codes`: which field of discounts[] holds the code is not documented, and a wrong guess would go unnoticed.
     },
     "stripe": {
         "auth": {"scheme": "stripe"},
@@ -95,7 +95,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "codes": "[data.object.metadata.promo_code][?@]",
     },
     "ecwid": {
-        # Ecwid signs only its event's id, and so nothing of what the event says; the order comes from its API.
+        # Ecwid signs only its event's id, and not the event's content; the order is fetched from its API.
         "auth": _SECRET_IN_URL,
         "paid": "paymentStatus && paymentStatus == 'PAID'",
         "order_id": "id",
@@ -148,7 +148,7 @@ FETCHES: Final[Mapping[str, Mapping[str, Any]]] = {
         "codes": "[code][?@]",
     },
 }
-"""What a platform's sources are completed by where they have `fetch`, whose parts a source can write otherwise one by one."""
+"""Further presets for sources with `fetch`; a source can override each part of it."""
 
 WITHOUT_FETCH: Final = frozenset({"insales", "stripe"})
-"""Of these platforms, those whose webhook may also do without."""
+"""The platforms of `FETCHES` whose sources may omit `fetch`."""

@@ -1,4 +1,4 @@
-"""Where authentic deliveries go that cannot be read, and samples of those that say nothing to us: for a person to look at."""
+"""Storage in S3, for a person to inspect: authentic deliveries that cannot be read, and samples of those without a result."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class Unkept(Exception):
-    """The delivery could not be kept."""
+class NotStored(Exception):
+    """The delivery could not be stored."""
 
 
 class Quarantine:
     """Keeps bodies under `{prefix}quarantine/{source}/{day}/`, each once however often it is delivered.
 
-    A body may hold personal data: the bucket's lifecycle ends it after `QuarantineDays`, a parameter of the template.
+    A body may hold personal data: the bucket's lifecycle deletes it after `QuarantineDays`, a parameter of the template.
     """
 
     def __init__(self, s3: Callable[[], S3Client], bucket: str, prefix: str) -> None:
-        """`s3` is asked for a client when one is first needed, which is hardly ever."""
+        """`s3` makes a client when one is first needed, which is rare: making one takes time."""
         self._s3 = s3
         self._bucket = bucket
         self._prefix = prefix
@@ -41,12 +41,12 @@ class Quarantine:
         secrets: Collection[bytes] = (),
         name: str = "",
     ) -> str:
-        """Keep a body; the object's key. `reason` becomes metadata; `secrets` are blotted out of the body.
+        """Store a body and return the object's key. `reason` becomes metadata; `secrets` are redacted from the body.
 
-        `name`: of the object below the source, in the place of the day and the body's hash. The next of this name replaces it.
+        `name`: of the object below the source, instead of the day and the body's hash. A later body of this name replaces it.
 
         Raises:
-            Unkept: S3 did not take it.
+            NotStored: S3 did not store it.
         """
         for secret in secrets:
             for written in (secret, quote_plus(secret).encode()):
@@ -64,5 +64,5 @@ class Quarantine:
                 Metadata={"reason": reason.encode("ascii", "replace").decode()},
             )
         except (ClientError, BotoCoreError) as error:
-            raise Unkept(f"S3 did not take {key}: {type(error).__name__}: {error}") from error
+            raise NotStored(f"S3 did not store {key}: {type(error).__name__}: {error}") from error
         return key

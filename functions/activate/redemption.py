@@ -1,4 +1,4 @@
-"""What an activation is about and how it can end: the words that the ledger, the outcome logic and the entry points share."""
+"""The types of an activation that the ledger, the activation logic and the entry points share: its subject, and its results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_TEXT: Final = LONGEST_CODE
 
 @dataclass(frozen=True)
 class Redemption:
-    """A promo code that an order used. Without an order the request is always a new one."""
+    """A promo code and the order that used it. Without an order id, each request is a new redemption."""
 
     code: str
     loyalty_id: int
@@ -54,12 +54,12 @@ def _order_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or leave it out')
+        raise InvalidField("order_id", 'is not an order\'s id; send it as text, such as "1001", or omit it')
     return _text("order_id", value, "1001")
 
 
 class Outcome(StrEnum):
-    """How an activation ended, known for certain."""
+    """How an activation ended, for certain."""
 
     ACTIVATED = "activated"
     ALREADY_ACTIVATED = "already_activated"
@@ -70,9 +70,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """An outcome, and Altcraft's own words where it refused.
+    """An outcome, and Altcraft's error if it refused.
 
-    `double_redemption`: the ledger has the code for another order, which is `first_order`; None where that one gave no id.
+    `double_redemption`: by the ledger, another order holds the code: `first_order`, or None if that one had no id.
     """
 
     outcome: Outcome
@@ -93,20 +93,19 @@ Reason = Literal[
     "in_progress",
     "table_unavailable",
 ]
-"""Why an activation has no outcome yet. The API answers it, a metric counts it, the ledger and a dead letter keep it."""
+"""Why an activation has no outcome yet. It is in the API's answer, a metric, the ledger and the dead letter."""
 
 FetchReason = Literal["shop_unreachable", "shop_refused", "shop_incoherent", "source_unavailable", "queue_unavailable"]
 """Why a call to a shop's API has no outcome yet."""
 
 QueueReason = Literal["out_of_time", "altcraft_down"]
-"""Why the queue's worker did not even ask."""
+"""Why the queue's worker did not call Altcraft."""
 
 
 class TryAgain(Exception):
-    """The activation has no outcome yet; the same request is safe and may succeed later.
+    """The activation has no outcome yet; repeating the request is safe and may succeed later.
 
-    `altcraft_down` says that Altcraft did not work, so that the next request would fare no better; `refusal` holds its words,
-    where it spoke.
+    `altcraft_down`: Altcraft did not work, so other requests would fail too; `refusal`: Altcraft's error, if there was one.
     """
 
     def __init__(

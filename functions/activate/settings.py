@@ -11,7 +11,7 @@ from lambda_support.settings import read
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function is told by its environment."""
+    """The function's environment variables."""
 
     altcraft_url: str
     altcraft_secret_id: str

@@ -1,7 +1,7 @@
-"""One call to a shop's API, so that it can reach nothing else: the name's public addresses only, no redirect, a bounded answer.
+"""One call to a shop's API, safe from server-side request forgery: public addresses only, no redirect, a bounded answer.
 
-The connection is made to the very address that was checked, and TLS proves the name: a name that resolves to something else a
-moment later (DNS rebinding) gains nothing.
+The connection goes to the address that was checked, and TLS verifies the host name: a name that resolves to another address a
+moment later (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from activate.redemption import FetchReason
 
 MOST_BYTES: Final = 1_000_000
-"""Of an answer. An order is a few KB."""
+"""Of one answer. An order is a few KB."""
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 8.0
 TOTAL_SECONDS: Final = 15.0
@@ -29,11 +29,11 @@ TOTAL_SECONDS: Final = 15.0
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
-"""An IPv4 address may hide in an IPv6 one. Sources: RFC 6052, RFC 8215."""
+"""Networks whose IPv6 addresses embed an IPv4 address. Sources: RFC 6052, RFC 8215."""
 
 
 class Unanswered(Exception):
-    """The shop's API gave no answer that can be used. The message quotes no secret."""
+    """The shop's API gave no usable answer. The message quotes no secret."""
 
     def __init__(self, reason: FetchReason, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Unanswered(Exception):
 
 
 class Pool(Protocol):
-    """Connections to one host, as urllib3 has them."""
+    """urllib3's pool of connections to one host, as far as it is used here."""
 
     def urlopen(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse: ...
 
@@ -49,7 +49,7 @@ class Pool(Protocol):
 
 
 def public_address(host: str, resolve: Callable[..., Any] = socket.getaddrinfo) -> str:
-    """The address to connect to.
+    """Resolve a host name to the address to connect to.
 
     Raises:
         Unanswered: the name does not resolve, or one of its addresses is not public: private, loopback, link-local and so on.
@@ -80,16 +80,16 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def connect(host: str) -> Pool:
-    """Connections to a public host, by TLS.
+    """Make a pool of TLS connections to a public host.
 
     Raises:
-        Unanswered: it does not resolve, or not to public addresses.
+        Unanswered: the name does not resolve, or not to public addresses only.
     """
     return pinned(host, public_address(host))
 
 
 def pinned(host: str, address: str, port: int = 443, authorities: str | None = None) -> Pool:
-    """Connections to one address which has to prove by TLS that it is the host; `authorities`: a file of those to trust."""
+    """Make a pool of TLS connections to an address, with a certificate for the host; `authorities`: file of trusted CAs."""
     return urllib3.HTTPSConnectionPool(
         address,
         port,
@@ -101,8 +101,8 @@ def pinned(host: str, address: str, port: int = 443, authorities: str | None = N
     )
 
 
-def ask(pool: Pool, host: str, method: str, path: str, headers: Mapping[str, str]) -> Any:
-    """The answer to one call, from JSON; None where the answer is that there is none (204).
+def call(pool: Pool, host: str, method: str, path: str, headers: Mapping[str, str]) -> Any:
+    """Make one call and parse the JSON of its answer; None for 204, no content.
 
     Raises:
         Unanswered: `shop_unreachable` (no answer, 429, 5xx), `shop_refused` (any other status), `shop_incoherent` (not JSON, or

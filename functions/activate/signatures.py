@@ -1,10 +1,10 @@
-"""How a shop proves that a delivery is its own: schemes as data, and the two ways to check them.
+"""Authentication of deliveries: schemes as data, and the two ways to check them.
 
-An `Hmac` is a keyed hash over the body's exact bytes, laid out as the platform lays it out; a `SharedSecret` is sent
-along. The named schemes of `SCHEMES` are layouts filled in; every part of one can be written otherwise in a source.
+An `Hmac` is a keyed hash over the body's exact bytes, in the platform's format; a `SharedSecret` is sent along.
+The named schemes of `SCHEMES` preset the parts of these two; a source can override each part.
 
-Sources: the Standard Webhooks specification 1.0 (standardwebhooks.com); Stripe, "Verify webhook signatures manually"; the
-platforms' own pages on verifying webhooks for what `presets` fills in.
+Sources: the Standard Webhooks specification 1.0 (standardwebhooks.com); Stripe, "Verify webhook signatures manually"; for
+`presets`, the platforms' own pages on verifying webhooks.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _UNIX_MILLISECONDS: Final = re.compile(r"[0-9]{12,14}")
 _LONGEST_ISO: Final = 40
 
 _LONGEST_TO_SEARCH: Final = 131_072
-"""Bytes of a body that is parsed to find a token in it, which anybody can ask for."""
+"""Bytes. A larger body is not parsed to find a token in it, because an unauthenticated sender can cause that work."""
 
 
 class Auth(Protocol):
     """A scheme: turns secrets into keys, once, and then checks deliveries with them."""
 
     def key(self, secret: str) -> bytes:
-        """The key that a secret stands for.
+        """Decode a secret into its key.
 
         Raises:
-            InvalidSettings: it is not written as the scheme has it.
+            InvalidSettings: the secret is not in the scheme's encoding.
         """
 
     def verifies(self, request: Request, keys: Collection[bytes], now: float) -> bool:
@@ -53,22 +53,22 @@ class Hmac:
     """A keyed hash in a header."""
 
     header: tuple[str, ...]
-    """The header's name, in lower case, or several: any of them may hold the signature. Each goes with the header of the same
-    place in `timestamp_header` and `id_header`, or with the last there is."""
+    """The header's name, in lower case, or several: any of them may hold the signature. Each is paired with the header at the
+    same index in `timestamp_header` and `id_header`, or with their last one."""
     encoding: str
-    """How the hash is written: `hex` or `base64`."""
+    """The encoding of the hash: `hex` or `base64`."""
     algorithm: str = "sha256"
     key_encoding: str = "text"
-    """How the secret stands for the key: `text` (its UTF-8 bytes), `hex`, or `base64` (`whsec_` before it or not)."""
+    """The encoding of the key in the secret: `text` (UTF-8 bytes), `hex`, or `base64` (with or without the prefix `whsec_`)."""
     signed: str = "{body}"
-    """What is hashed: a text with `{body}`, and `{timestamp}` and `{id}` where they are signed too."""
+    """What is hashed: a text with `{body}`, and `{timestamp}` and `{id}` if they are signed too."""
     prefix: str = ""
-    """What stands before the hash, such as `sha256=`."""
+    """The text before the hash, such as `sha256=`."""
     separator: str = ""
-    """What stands between the parts of a header that has several; only parts that begin with `prefix` are signatures."""
+    """The separator of a header with several parts; only parts that begin with `prefix` are signatures."""
     timestamp_header: tuple[str, ...] = ()
     timestamp_prefix: str = ""
-    """Where the timestamp is itself a part of the signature's header: what stands before it, such as `t=`."""
+    """If the timestamp is a part of the signature's header: the text before it, such as `t=`."""
     id_header: tuple[str, ...] = ()
     tolerance: int = 300
     """Seconds that a signed timestamp may differ from our clock, either way."""
@@ -76,19 +76,19 @@ class Hmac:
     def __post_init__(self) -> None:
         placeholders = _PLACEHOLDER.findall(self.signed)
         if placeholders.count("body") != 1 or not {"body", "timestamp", "id"}.issuperset(placeholders):
-            raise InvalidSettings(("signed", "write {body} once, and beside it only {timestamp} and {id}"))
+            raise InvalidSettings(("signed", "write {body} once, and no other placeholders than {timestamp} and {id}"))
         if ("timestamp" in placeholders) != bool(self.timestamp_header or self.timestamp_prefix):
             raise InvalidSettings(
                 (
                     "signed",
-                    "{timestamp} and a timestamp_header (or timestamp_prefix) go together: an unsigned one proves nothing",
+                    "{timestamp} and a timestamp_header (or timestamp_prefix) need each other: an unsigned one proves nothing",
                 )
             )
         if ("id" in placeholders) != bool(self.id_header):
-            raise InvalidSettings(("signed", "{id} and an id_header go together"))
+            raise InvalidSettings(("signed", "{id} and an id_header need each other"))
         if self.timestamp_prefix and not self.separator:
             raise InvalidSettings(
-                ("separator", "name what stands between the parts: timestamp_prefix picks one of them")
+                ("separator", "is missing: timestamp_prefix selects one of the parts that it separates")
             )
 
     def key(self, secret: str) -> bytes:
@@ -105,7 +105,7 @@ class Hmac:
         try:
             key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise invalid("is not base64, which this scheme's secrets are (whsec_ before it or not)") from error
+            raise invalid("is not base64, the encoding of this scheme's secrets (with or without whsec_)") from error
         if not key:
             raise invalid("holds no key")
         return key
@@ -118,9 +118,9 @@ class Hmac:
         )
 
     def _is_signed(self, request: Request, place: int, header: str, keys: Collection[bytes], now: float) -> bool:
-        """Whether one of the headers has a signature of the body; `place`: which one it is."""
+        """Whether a header has a valid signature of the body; `place`: the header's index."""
         parts = [part.strip() for part in header.split(self.separator)] if self.separator else [header.strip()]
-        delivery_id = request.headers.get(_beside(self.id_header, place), "")
+        delivery_id = request.headers.get(_paired(self.id_header, place), "")
         if self.id_header and not delivery_id:
             return False
         timestamp = self._timestamp(request, place, parts)
@@ -133,7 +133,7 @@ class Hmac:
         return any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in given)
 
     def signature(self, key: bytes, body: bytes, timestamp: str = "", delivery_id: str = "") -> str:
-        """The hash as the header has it after the prefix."""
+        """The encoded hash, without the prefix."""
         before, _, after = self.signed.partition("{body}")
         around = [
             text.replace("{timestamp}", timestamp).replace("{id}", delivery_id).encode(errors="replace")
@@ -146,24 +146,24 @@ class Hmac:
             return next(
                 (p.removeprefix(self.timestamp_prefix) for p in parts if p.startswith(self.timestamp_prefix)), ""
             )
-        return request.headers.get(_beside(self.timestamp_header, place), "")
+        return request.headers.get(_paired(self.timestamp_header, place), "")
 
     def _is_fresh(self, timestamp: str, now: float) -> bool:
         sent = _unix_seconds(timestamp)
         return sent is not None and abs(now - sent) <= self.tolerance
 
     def _comparable(self, signature: str) -> bytes:
-        """As bytes, because compare_digest refuses texts beyond ASCII; hex in whichever case it was written."""
+        """As bytes, because compare_digest refuses non-ASCII texts; hex in lower case, as it may be sent in either."""
         return (signature.lower() if self.encoding == "hex" else signature).encode(errors="replace")
 
 
-def _beside(names: tuple[str, ...], place: int) -> str:
-    """The header that goes with the signature's of this place; `""` where there is none."""
+def _paired(names: tuple[str, ...], place: int) -> str:
+    """The header paired with the signature header at an index; `""` if there is none."""
     return names[min(place, len(names) - 1)] if names else ""
 
 
 def _unix_seconds(timestamp: str) -> float | None:
-    """The moment of a timestamp: Unix seconds or milliseconds, or ISO 8601 (in UTC, where it names no offset)."""
+    """Parse a timestamp: Unix seconds or milliseconds, or ISO 8601 (in UTC, if it has no offset)."""
     if _UNIX_SECONDS.fullmatch(timestamp):
         return int(timestamp)
     if _UNIX_MILLISECONDS.fullmatch(timestamp):
@@ -183,7 +183,7 @@ class SharedSecret:
 
     header: str = ""
     prefix: str = ""
-    """What stands before the secret in the header, such as `Bearer `."""
+    """The text before the secret in the header, such as `Bearer `."""
     field: str = ""
     query: str = ""
 
@@ -200,7 +200,7 @@ class SharedSecret:
         )
 
     def _tokens(self, request: Request) -> Iterator[str]:
-        """The tokens in the places named; the body is parsed only when those before it have not answered."""
+        """The tokens in the places named; the body is parsed last, and only if no other token was right."""
         if self.query:
             yield request.query.get(self.query, "")
         header = request.headers.get(self.header, "")
@@ -213,7 +213,7 @@ class SharedSecret:
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "hmac": {},
     "standard-webhooks": {
-        # Svix sends both families of headers, and some of its customers' libraries only the second.
+        # Svix sends both sets of headers, and some of its customers' libraries only the second.
         "header": ("webhook-signature", "svix-signature"),
         "prefix": "v1,",
         "separator": " ",
@@ -233,7 +233,7 @@ SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "token": {},
 }
-"""What `scheme` can name, and what each fills in."""
+"""The values of `scheme`, and the parts that each presets."""
 
 
 def _header_name(value: object) -> str:
@@ -269,7 +269,7 @@ _TOKEN: Final[Mapping[str, Check]] = {
 
 
 def auth(settings: object) -> Auth:
-    """Check the setting `auth`: `{"scheme": ..., and what differs from it}`.
+    """Check the setting `auth`: `{"scheme": ..., and the parts that differ from it}`.
 
     Raises:
         InvalidSettings: with every fault found.

@@ -1,6 +1,7 @@
 """The document of webhook sources: one JSON object, source name → settings, kept in one secret.
 
-A source that is written wrong takes down only itself: it is answered 503, so that the shop delivers again once it is mended.
+Invalid settings affect only their own source: its deliveries are answered 503, so that the shop delivers again after the
+settings were corrected.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from lambda_support.secrets import SecretError
 from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
-    from activate.fetch import Fetch  # noqa: TC004 - its module is loaded only where a source has it
+    from activate.fetch import Fetch  # noqa: TC004 - the module is loaded only if a source has `fetch`
     from activate.orders import Reading
 
 REREAD_SECONDS: Final = 30
-"""The least time between two readings of the secret beyond those of its cache, however many deliveries are refused."""
+"""The least time between two readings of the secret that bypass its cache, however many deliveries are refused."""
 
 
 class UnknownSource(LookupError):
@@ -37,7 +38,7 @@ class SourceUnavailable(Exception):
     """The source cannot be used now: its settings are wrong, or the secret that holds them cannot be read. For an operator."""
 
     def __init__(self, message: str, source: str = "") -> None:
-        """`source`: whose settings are wrong; `""` where it is the document."""
+        """`source`: the one whose settings are wrong; `""` if the whole document is at fault."""
         super().__init__(message)
         self.source = source
 
@@ -49,19 +50,19 @@ class Source:
     name: str
     auth: Auth
     keys: tuple[bytes, ...] = field(repr=False)
-    """One for each secret. None, where the source delivers through AWS alone."""
+    """One for each secret; empty, if the source delivers only through AWS."""
     reader: Reader
     fetch: Fetch | None
-    """What is to be asked of the shop's API, where its webhook holds only an id."""
+    """The call to the shop's API, if the webhook holds only an id."""
     handshake: Pattern | None
-    """The body of the unsigned call by which the platform tries the address."""
+    """The body of the unsigned call by which the platform tests the address."""
     challenge: str
-    """The query parameter of a GET whose value the platform wants echoed."""
+    """The query parameter of a GET whose value the platform expects to be echoed."""
     event_source: str
     """Where the source's events come from: the name of an EventBridge partner event source, or the ARN of an SQS queue."""
 
     def read(self, body: Any) -> list[Reading]:
-        """Every order in a webhook's body.
+        """Read every order in a webhook's body.
 
         Raises:
             UnreadableOrder: the body holds more than a delivery may.
@@ -70,13 +71,13 @@ class Source:
 
     @property
     def secrets_in_body(self) -> tuple[bytes, ...]:
-        """The secrets that the shop sends as a field of the body, and which must not be kept with it."""
+        """The secrets that the shop sends in a field of the body, and that must not be stored with it."""
         return self.keys if isinstance(self.auth, SharedSecret) and self.auth.field else ()
 
 
 @dataclass(frozen=True)
 class Document:
-    """What the secret says: the sources that can be used, and of the others, what is wrong with them."""
+    """The parsed secret: the usable sources, and the faults of the others."""
 
     sources: Mapping[str, Source]
     faults: Mapping[str, InvalidSettings]
@@ -96,7 +97,7 @@ class Document:
             raise UnknownSource(name) from None
 
     def find_sender(self, sender: str) -> Source:
-        """The source whose `event_source` is this; failing that, the one without whose name is its last part.
+        """The source with this `event_source`, or else the source without one whose name is the last part of `sender`.
 
         Raises:
             UnknownSource: there is neither.
@@ -140,18 +141,18 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "loyalty_id": checks.whole_number,
     "programs": checks.list_of(_program),
 }
-"""Every setting of a source, and how it is checked."""
+"""Every setting of a source, and its check."""
 
 
 _READING: Final = ("split", "capture", "case", "unescape", "json_fields")
-"""The settings of how codes are read that may be left out."""
+"""The optional settings of the `Reader`."""
 
 
 def parse(text: str) -> Document:
-    """Read the document.
+    """Parse the document.
 
     Raises:
-        InvalidSettings: it is not a JSON object at all. What is wrong within a source is in the document's `faults`.
+        InvalidSettings: it is not a JSON object at all. Faults within a source are in the document's `faults`.
     """
     try:
         document = json.loads(text)
@@ -181,7 +182,7 @@ def source(name: str, settings: object) -> Source:
         settings = _completed(platform, settings)
     values = checks.table(settings, SETTINGS)
     required = ("auth", "paid", "order_id", "codes") if "platform" in values else ("platform",)
-    remedy = "; or write fetch, to ask the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
+    remedy = "; or write fetch, to call the shop's API" if values.get("platform") in WITHOUT_FETCH else ""
     faults = [(name, f"is missing, and no preset has it{remedy}") for name in required if name not in values]
     if ("loyalty_id" in values) == ("programs" in values):
         faults.append(
@@ -208,7 +209,7 @@ def source(name: str, settings: object) -> Source:
 
 
 def _completed(platform: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A source's settings after its platform's; `fetch` brings settings of its own, and is completed part by part."""
+    """Merge a source's settings into its platform's preset, and the parts of its `fetch` into the preset's."""
     completed = {**PRESETS.get(platform, {})}
     if "fetch" in settings and platform in FETCHES:
         completed |= FETCHES[platform]
@@ -220,7 +221,7 @@ def _completed(platform: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fetch(value: object) -> Fetch:
-    from activate import fetch  # only where a source has it
+    from activate import fetch  # loaded only if a source has it
 
     return fetch.fetch(value)
 
@@ -232,7 +233,7 @@ def _keys(auth: Auth, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 class SecretText(Protocol):
-    """A text kept in a secret and cached, as `lambda_support.secrets.Secret` keeps it."""
+    """A cached secret, such as `lambda_support.secrets.Secret`."""
 
     def text(self) -> str: ...
 
@@ -240,16 +241,16 @@ class SecretText(Protocol):
 
 
 class Sources:
-    """The document as it is now: read from its secret, parsed once for each version of it."""
+    """The current document: read from its secret, parsed once for each version."""
 
     def __init__(self, secret: SecretText, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that only grow."""
+        """`clock`: monotonic seconds."""
         self._secret = secret
         self._clock = clock
         self._text = ""
         self._document: Document | None = None
-        self._left_alone_until = float("-inf")
-        self._reread_from = float("-inf")
+        self._next_read_at = float("-inf")
+        self._next_reread_at = float("-inf")
 
     def find(self, name: str) -> Source:
         """The source of this name.
@@ -258,7 +259,7 @@ class Sources:
             UnknownSource: there is none.
             SourceUnavailable: its settings are wrong, or the document cannot be read.
         """
-        return self._look(lambda document: document.find(name))
+        return self._find(lambda document: document.find(name))
 
     def find_sender(self, sender: str) -> Source:
         """The source whose events come from `sender`: an EventBridge event's `source`, or an SQS queue's ARN.
@@ -267,19 +268,19 @@ class Sources:
             UnknownSource: there is none.
             SourceUnavailable: its settings are wrong, or the document cannot be read.
         """
-        return self._look(lambda document: document.find_sender(sender))
+        return self._find(lambda document: document.find_sender(sender))
 
     def reread(self) -> bool:
-        """Read the secret past its cache, because what it said does not fit; True if it says something else now.
+        """Read the secret again, bypassing its cache; True if it has changed.
 
-        Done at most once in `REREAD_SECONDS`, so that forged deliveries cannot hammer Secrets Manager.
+        Done at most once in `REREAD_SECONDS`, so that forged deliveries cannot cause a call to Secrets Manager each.
 
         Raises:
             SourceUnavailable: the document cannot be read.
         """
-        if self._clock() < self._reread_from:
+        if self._clock() < self._next_reread_at:
             return False
-        self._reread_from = self._clock() + REREAD_SECONDS
+        self._next_reread_at = self._clock() + REREAD_SECONDS
         before = self._text
         try:
             self._take(self._secret.refresh())
@@ -287,24 +288,24 @@ class Sources:
             raise SourceUnavailable(str(error)) from error
         return self._text != before
 
-    def _look(self, find: Callable[[Document], Source]) -> Source:
+    def _find(self, find: Callable[[Document], Source]) -> Source:
         try:
             return find(self._current())
         except (UnknownSource, SourceUnavailable):
-            # It may have been added or mended a moment ago.
+            # It may have been added or corrected a moment ago.
             if not self.reread():
                 raise
             return find(self._current())
 
     def _current(self) -> Document:
-        """The document; while the secret cannot be read or holds none, the one that was read last."""
-        if self._document is None or self._clock() >= self._left_alone_until:
+        """The document; while the secret cannot be read or holds no document, the last one that was read."""
+        if self._document is None or self._clock() >= self._next_read_at:
             try:
                 return self._take(self._secret.text())
             except (SecretError, InvalidSettings) as error:
                 if self._document is None:
                     raise SourceUnavailable(str(error)) from error
-                self._left_alone_until = self._clock() + REREAD_SECONDS
+                self._next_read_at = self._clock() + REREAD_SECONDS
                 logger.error(
                     "The document of sources cannot be read; the one read last stays in use", detail=str(error)
                 )
@@ -314,5 +315,5 @@ class Sources:
         if self._document is None or text != self._text:
             self._document, self._text = parse(text), text
             for name, fault in self._document.faults.items():
-                logger.error("A source is written wrong", source=name, detail=str(fault))
+                logger.error("A source's settings are invalid", source=name, detail=str(fault))
         return self._document

@@ -17,7 +17,7 @@ def main() -> None:
         settings = Settings(tokens=frozenset({token}))
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8080"))
     with Emulator(settings, host=host, port=port) as emulator:
-        print(f"the emulated Altcraft serves {emulator.url}; its control door: {emulator.url}/_emulator", flush=True)
+        print(f"the emulated Altcraft serves {emulator.url}; its control routes: {emulator.url}/_emulator", flush=True)
         stop.wait()
 
 

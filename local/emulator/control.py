@@ -1,4 +1,4 @@
-"""The emulator's control door, for tests and people. JSON throughout:
+"""The routes by which tests and people control the emulator. JSON throughout:
 
 GET, PUT /_emulator/settings            the undocumented answers (Settings)
 GET, PUT /_emulator/faults              a list of faults: {"kind": "page", "status": 503, "calls": 3, ...}
@@ -15,9 +15,9 @@ from typing import Annotated
 import msgspec
 
 from local.emulator.faults import AnyFault
+from local.emulator.http import Request, Response
 from local.emulator.settings import Settings
 from local.emulator.state import State
-from local.http import Request, Response
 
 CONTROL = "/_emulator"
 
@@ -34,8 +34,8 @@ class _Kind(msgspec.Struct, forbid_unknown_fields=True):
     generated: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class ControlDoor:
-    """The door as an application for `local.http.Server`."""
+class Control:
+    """The routes under `/_emulator`, as an application for the emulator's server."""
 
     def __init__(self, state: State) -> None:
         self._state = state

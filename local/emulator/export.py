@@ -45,14 +45,14 @@ def export(
 
 def _blocks(stored: list[Code], generated: int, wire: Wire, now: datetime) -> Iterator[bytes]:
     """Yield runs of whole records: in JSON joined by commas, in XML one after the other."""
-    joint = b"," if wire == "json" else b""
+    separator = b"," if wire == "json" else b""
     records = (_write(row(code, now), wire) for code in stored)
     while block := list(islice(records, BLOCK)):
-        yield joint.join(block)
+        yield separator.join(block)
     pattern = [_write(one, wire).decode() for one in _GENERATED]
     for start in range(0, generated, BLOCK):
         numbers = range(start, min(start + BLOCK, generated))
-        template = joint.decode().join(pattern[number % len(pattern)] for number in numbers)
+        template = separator.decode().join(pattern[number % len(pattern)] for number in numbers)
         yield (template % tuple(numbers)).encode()
 
 

@@ -1,4 +1,4 @@
-"""The ways in which the emulated Altcraft can be told to fail.
+"""The ways in which the emulated Altcraft can be made to fail.
 
 A fault names the endpoints it spoils (none: all), how many `calls` (null: until it is replaced), and which `fraction`
 of them. `applied` says whether the operation is carried out before its reply is spoiled.
@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
+from local.emulator.http import HangUp, Response
 from local.emulator.settings import Refusal
-from local.http import HangUp, Response
 
 HTML = "<!DOCTYPE html><html><body><h1>Technical works</h1></body></html>"
 
@@ -137,7 +137,7 @@ class Faults:
         self._random = random.Random(0)  # noqa: S311 - the same calls fail in every run
 
     def set(self, faults: Sequence[AnyFault]) -> None:
-        """Replace what is in force; an empty list makes Altcraft well again."""
+        """Replace what is in force; an empty list ends them all."""
         with self._lock:
             self._faults = list(faults)
             self._random.seed(0)

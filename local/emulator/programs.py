@@ -46,8 +46,8 @@ class Code:
 class Program:
     """A loyalty program. A universal code belongs to several profiles, a personal one to one.
 
-    `generated` rows stand behind the stored codes in an export and nowhere else: they make an export of any size
-    without holding it.
+    `generated` rows follow the stored codes in an export and are nowhere else: they make an export of any size
+    without keeping it in memory.
     """
 
     loyalty_id: int
@@ -138,7 +138,7 @@ class Programs:
         self._activated.notify_all()
 
     def wait_for_activations(self, met: Callable[[Counter[tuple[int, str]]], bool], seconds: float) -> bool:
-        """Wait until the activations meet a condition; tell whether they did in time."""
+        """Wait until the activations meet a condition; return whether they did in time."""
         with self._activated:
             return self._activated.wait_for(lambda: met(self.activations), seconds)
 

@@ -10,15 +10,15 @@ from typing import Self
 
 import msgspec
 
-from local.emulator.control import CONTROL, ControlDoor
+from local.emulator.control import CONTROL, Control
 from local.emulator.endpoints import MESSAGES, OfProgram
 from local.emulator.export import export
 from local.emulator.faults import Call
+from local.emulator.http import Request, Response, Server
 from local.emulator.programs import Refused
 from local.emulator.settings import INCORRECT, SUCCESS, TOKEN_REQUIRED, Refusal, Settings, Wire
 from local.emulator.state import State
 from local.emulator.wire import CONTENT_TYPES, envelope, parse, wire_of
-from local.http import Request, Response, Server
 
 API = "/api/v1.1/promocodes/"
 
@@ -28,7 +28,7 @@ def _now() -> datetime:
 
 
 class Emulator(State):
-    """Altcraft's promo code API on a port of this machine, from `start` to `stop` or as a context manager.
+    """Altcraft's promo code API on a port of this machine, as a context manager.
 
     Its state may be looked at and changed while it serves.
     """
@@ -43,7 +43,7 @@ class Emulator(State):
     ) -> None:
         super().__init__(settings or Settings(), clock)
         self._clock = clock
-        self._control = ControlDoor(self)
+        self._control = Control(self)
         self._stopping = threading.Event()
         self._server = Server(self._serve, host, port)
 
@@ -52,21 +52,13 @@ class Emulator(State):
         """Scheme, host and port: what ALTCRAFT_URL takes."""
         return self._server.url
 
-    def start(self) -> Self:
-        """Begin to serve."""
-        self._server.start()
+    def __enter__(self) -> Self:
+        self._server.__enter__()
         return self
 
-    def stop(self) -> None:
-        """Stop serving; replies that are delayed are sent at once."""
-        self._stopping.set()
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._stopping.set()  # replies that are delayed are sent at once
+        self._server.__exit__()
 
     def _serve(self, request: Request) -> Response:
         if request.path.startswith(CONTROL):
@@ -83,7 +75,7 @@ class Emulator(State):
             self.journal.end()
 
     def _call(self, endpoint: str, request: Request) -> Response:
-        wire = wire_of(request.header("Content-Type"))
+        wire = wire_of(request.headers["Content-Type"])
         try:
             fields = parse(request.body, wire)
         except ValueError:
@@ -117,11 +109,11 @@ class Emulator(State):
         )
 
     def _reply_wire(self, request: Request, fields: dict[str, object]) -> Wire:
-        asked = dict(request.query).get("format") or fields.get("format")
+        asked = request.query.get("format") or fields.get("format")
         return asked if asked in CONTENT_TYPES else self.settings.default_format
 
     def _check_token(self, request: Request, fields: dict[str, object]) -> None:
-        bearer = (request.header("Authorization") or "").removeprefix("Bearer ").strip()
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         token = fields.get("token") or bearer
         if not token:
             raise Refused(TOKEN_REQUIRED)
@@ -159,7 +151,7 @@ class Emulator(State):
         return Response(status, envelope(whole, wire), [("Content-Type", CONTENT_TYPES[wire])])
 
     def _compressed(self, request: Request, response: Response) -> Response:
-        if not self.settings.compress or "gzip" not in (request.header("Accept-Encoding") or ""):
+        if not self.settings.compress or "gzip" not in request.headers.get("Accept-Encoding", ""):
             return response
         body = iter((response.body,)) if isinstance(response.body, bytes) else response.body
         return Response(response.status, _gzip(body), [*response.headers, ("Content-Encoding", "gzip")])

@@ -1,9 +1,9 @@
-"""Cold start: CPU time and memory from a started runtime to a function that is ready, against what it is made of.
+"""Cold start: CPU time and memory from a started runtime to a function that is ready, compared with the libraries it needs.
 
 `python -m tests.benchmarks.cold_start`. Every start is a fresh process on Lambda's Python, all bytecode compiled; each
-round runs every start once, and the medians of the rounds are printed. Lambda's own share, the runtime client, is up before the
-clock starts, so that a bare handler takes 0 ms and every other figure is what lies above it. "Ready" is: the handler imported,
-and what the door in use needs made, its AWS client included, as the first event has it.
+round runs every start once, and the medians of the rounds are printed. Lambda's runtime client is loaded before the
+clock starts, so that a bare handler takes 0 ms and every other figure is the difference to it. "Ready" means: the handler is
+imported, and the objects that the entry point needs are made, its AWS client included.
 """
 
 import statistics
@@ -23,13 +23,13 @@ REQUESTS = "import requests; requests.Session()"
 
 
 def clients(*services: str) -> str:
-    """The statements that make clients of AWS services, the cheapest documented way."""
+    """The statements that make clients of AWS services, in the cheapest documented way."""
     made = "; ".join(f"session.create_client('{service}')" for service in services)
     return f"import botocore.session; session = botocore.session.Session(); {made}"
 
 
 def usual(*services: str) -> str:
-    """A usual handler up to its first line, as the libraries' own documentation has it written."""
+    """A usual handler up to its first line, as the libraries' documentation shows it."""
     return f"""
 import boto3, requests
 from pydantic import BaseModel
@@ -48,50 +48,50 @@ clients = [boto3.client(service) for service in {services}]
 
 @dataclass(frozen=True)
 class Start:
-    """A way to start. `function`: whose build and layer are there; "" is a usual function's own environment."""
+    """A way to start. `function`: the one whose build and layer are used; "" for the usual handler's environment."""
 
     code: str
     function: str = "ActivateFunction"
 
 
 @dataclass(frozen=True)
-class Door:
-    """One of our doors, ready; what it cannot do without, in one process; and a usual handler for the same job."""
+class EntryPoint:
+    """An entry point, ready; the libraries that it cannot do without, in one process; and a usual handler for the same job."""
 
     name: str
     ready: Start
     needs: Start
     usual: Start
     bounds: tuple[float, float] | None = None
-    """To reach: at most so many times the usual handler, and the needs."""
+    """The targets: the largest ratios to the usual handler, and to the needs."""
 
 
 WEBHOOK = "from activate import app; app._intake()"
 ACTIVATE = "from activate import app; app._activator()"
 EXPORT = "from export_all import app; app._exporter()"
 
-DOORS = (
-    Door(
+ENTRY_POINTS = (
+    EntryPoint(
         "activate: webhook",
         Start(WEBHOOK),
         Start(f"{LOGGER}; {clients('sqs')}"),
         Start(usual("sqs"), ""),
         (0.4, 1.2),
     ),
-    Door(
+    EntryPoint(
         "activate: webhook, and the client that reads its sources",
         Start(f"{WEBHOOK}; app.aws.client('secretsmanager')"),
         Start(f"{LOGGER}; {clients('sqs', 'secretsmanager')}"),
         Start(usual("sqs", "secretsmanager"), ""),
     ),
-    Door(
+    EntryPoint(
         "activate: API, queue",
         Start(ACTIVATE),
         Start(f"{LOGGER}; {REQUESTS}; {clients('dynamodb')}"),
         Start(usual("dynamodb"), ""),
         (0.38, 1.2),
     ),
-    Door(
+    EntryPoint(
         "export_all: run",
         Start(EXPORT, "ExportAllFunction"),
         Start(f"{LOGGER}; {REQUESTS}; {clients('s3')}"),
@@ -126,7 +126,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "x",
     "AWS_SECRET_ACCESS_KEY": "x",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONWARNINGS": "ignore",  # what others than we import requests with, the layer does not have
+    "PYTHONWARNINGS": "ignore",  # requests warns that the library that guesses encodings is missing
     "ALTCRAFT_URL": "https://example.altcraft.com",
     **dict.fromkeys(("ALTCRAFT_SECRET_ID", "SOURCES_SECRET_ID", "REDEMPTIONS_TABLE", "EXPORT_BUCKET"), "x"),
     **dict.fromkeys(("ACTIVATION_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"), "https://sqs.eu-central-1.amazonaws.com/1/x"),
@@ -142,7 +142,7 @@ print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU milliseconds above a bare handler, and the process's greatest resident memory in MB."""
+    """CPU milliseconds more than a bare handler, and the process's peak resident memory in MB."""
 
     cpu_ms: float
     memory_mb: float
@@ -162,18 +162,18 @@ class Bench:
         if start.function:
             python = self._runtime.python
             path = f"{self._build.task(start.function)}:{self._build.layer / 'python'}"
-        told = subprocess.run(
+        output = subprocess.run(
             [python, "-c", _CLOCKED.format(start.code)],
             env={**ENVIRONMENT, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         ).stdout
-        seconds, megabytes = map(float, told.split())
+        seconds, megabytes = map(float, output.split())
         return Cost(seconds * 1000, megabytes)
 
     def rounds(self, starts: Mapping[str, Start]) -> "Rounds":
-        """Start each, round after round, so that a slow moment of the machine falls on all."""
+        """Start each, round after round, so that a slow moment of the machine affects all."""
         for start in starts.values():
             self.once(start)  # reads every file once
         return Rounds([{name: self.once(start) for name, start in starts.items()} for _ in range(ROUNDS)])
@@ -181,19 +181,19 @@ class Bench:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The costs by name, one mapping a round."""
+    """The costs by name, one mapping per round."""
 
     costs: Sequence[Mapping[str, Cost]]
 
     def median(self, name: str) -> Cost:
-        """What a start costs."""
+        """The median cost of a start."""
         found = [one[name] for one in self.costs]
         return Cost(
             statistics.median(cost.cpu_ms for cost in found), statistics.median(cost.memory_mb for cost in found)
         )
 
     def ratio(self, name: str, other: str) -> float:
-        """How many times another's CPU time a start takes: the median of the ratios of each round."""
+        """The ratio of two starts' CPU times: the median of the ratios of each round."""
         return statistics.median(one[name].cpu_ms / one[other].cpu_ms for one in self.costs)
 
 
@@ -201,8 +201,8 @@ def main() -> None:
     """Build, measure, print."""
     runtime, usual_python = Runtime.find(), ROOT / ".venv-usual/bin/python"
     starts = {"a bare handler": Start("def handler(event, context): return None")}
-    for door in DOORS:
-        starts |= {door.name: door.ready, f"{door.name} needs": door.needs, f"{door.name} usual": door.usual}
+    for entry in ENTRY_POINTS:
+        starts |= {entry.name: entry.ready, f"{entry.name} needs": entry.needs, f"{entry.name} usual": entry.usual}
     starts |= {name: Start(code) for name, code in LIBRARIES.items()}
     starts |= {name: Start(code, "") for name, code in FOREIGN.items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -213,8 +213,8 @@ def main() -> None:
     print(f"\nCold start to ready above a bare handler; medians of {ROUNDS} fresh processes")
     print(
         table(
-            ("door", "CPU ms", "MB", "usual ms", "of usual", "to reach", "needs ms", "of needs", "to reach"),
-            [_door_row(door, rounds) for door in DOORS],
+            ("entry point", "CPU ms", "MB", "usual ms", "of usual", "to reach", "needs ms", "of needs", "to reach"),
+            [_row(entry, rounds) for entry in ENTRY_POINTS],
         )
     )
     print("\nEach library alone, in the same run")
@@ -223,14 +223,14 @@ def main() -> None:
     print(f"\nThe layer unzipped: {layer_mb:.1f} MB; to reach: at most 20")
 
 
-def _door_row(door: Door, rounds: Rounds) -> list[str]:
-    bounds = [f"≤ {bound}" for bound in door.bounds] if door.bounds else ["", ""]
-    against = [f"{door.name} usual", f"{door.name} needs"]
+def _row(entry: EntryPoint, rounds: Rounds) -> list[str]:
+    bounds = [f"≤ {bound}" for bound in entry.bounds] if entry.bounds else ["", ""]
+    against = [f"{entry.name} usual", f"{entry.name} needs"]
     compared = [
-        (f"{rounds.median(other).cpu_ms:.0f}", f"{rounds.ratio(door.name, other):.2f}", bound)
+        (f"{rounds.median(other).cpu_ms:.0f}", f"{rounds.ratio(entry.name, other):.2f}", bound)
         for other, bound in zip(against, bounds, strict=True)
     ]
-    return [door.name, *_cells(rounds.median(door.name)), *compared[0], *compared[1]]
+    return [entry.name, *_cells(rounds.median(entry.name)), *compared[0], *compared[1]]
 
 
 def _cells(cost: Cost) -> tuple[str, str]:

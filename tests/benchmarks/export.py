@@ -1,10 +1,10 @@
-"""What an export costs, from an HTTP server to an S3 endpoint, beside the other ways to do it.
+"""The cost of an export, from an HTTP server to an S3 endpoint, compared with other ways to do it.
 
     make bench-export                      everything; half an hour, on a machine that does nothing else
     make bench-export BENCH="--rounds 1 --largest 1000000"
 
-Each way runs in a fresh process, the ways in turn, so that a change of the machine's pace meets all of them; of the rounds the
-one with the least CPU counts, because whatever disturbs only adds. It prints the tables and draws `docs/export-growth.svg`.
+Each way runs in a fresh process, the ways in turn, so that a change of the machine's speed affects all of them; the round with
+the least CPU counts, because disturbances only add time. It prints the tables and draws `docs/export-growth.svg`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PICTURE: Final = Path(__file__).parents[2] / "docs" / "export-growth.svg"
 Way = tuple[str, str]
 """A way's name and the reply's format."""
 
-# The ways that are compared, with the reply's format; dlt's plain way takes half a minute and is run once.
+# The ways to compare, with the reply's format; dlt's plain way takes half a minute and is run once.
 COMPARED: Final = (
     ("floor", "json"),
     ("jsonl", "json"),
@@ -40,7 +40,7 @@ COMPARED: Final = (
 )
 GROWTH: Final = (10_000, 30_000, 100_000, 300_000, MILLION, 3 * MILLION, 10 * MILLION)
 
-# Ways that hold the whole reply are not driven into a machine's last memory.
+# The largest exports of each way: those that hold the whole reply in memory must not exhaust it.
 GROWING: Final = {
     ("jsonl", "json"): 10 * MILLION,
     ("jsonl", "xml"): 10 * MILLION,
@@ -62,7 +62,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Machine:
-    """Runs ways between an Altcraft and an S3 of this machine."""
+    """Runs ways between the two servers on this machine."""
 
     altcraft_port: str
     s3_port: str
@@ -78,14 +78,14 @@ class Machine:
         return figures
 
     def best(self, ways: Sequence[Way], codes: int, rounds: int) -> dict[Way, Figures]:
-        """Run the ways in turn, so many rounds; of each way the run with the least CPU."""
+        """Run the ways in turn, in several rounds; return the run of each way with the least CPU."""
         runs = [(way, self.run(*way, codes)) for _ in range(rounds) for way in ways]
         return {way: min((run for ran, run in runs if ran == way), key=lambda run: run.cpu) for way in ways}
 
 
 @contextmanager
 def machine() -> Iterator[Machine]:
-    """The servers, up."""
+    """Start the servers, and stop them at the end."""
     command = [sys.executable, "-m", "tests.benchmarks.export_servers"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as servers:
         assert servers.stdout is not None
@@ -97,7 +97,7 @@ def machine() -> Iterator[Machine]:
 
 
 def print_comparison(found: dict[Way, Figures]) -> None:
-    """The table of codes per CPU second, peak memory and the ratio to the floor."""
+    """Print the table of codes per CPU second, peak memory and the ratio to the floor."""
     floor = found["floor", "json"]
     rows = [
         (
@@ -110,7 +110,7 @@ def print_comparison(found: dict[Way, Figures]) -> None:
 
 
 def print_ratios(found: dict[Way, Figures]) -> None:
-    """What is to be reached at 1 M codes, and what was."""
+    """Print the targets at 1 M codes, and the results."""
 
     def ratio(way: Way, other: Way) -> float:
         return found[way].cpu / found[other].cpu
@@ -132,7 +132,7 @@ def print_ratios(found: dict[Way, Figures]) -> None:
 
 
 def print_growth(bench: Machine, largest: int, rounds: int) -> dict[Way, list[Figures]]:
-    """Run the growing ways at every size; the table of CPU per code and of memory."""
+    """Run the growing ways at every size; print the table of CPU per code and of memory."""
     grown: dict[Way, list[Figures]] = {way: [] for way in GROWING}
     for codes in (size for size in GROWTH if size <= largest):
         ways = [way for way, most in GROWING.items() if codes <= most]
@@ -148,7 +148,7 @@ def print_growth(bench: Machine, largest: int, rounds: int) -> dict[Way, list[Fi
 
 
 def print_limits(bench: Machine, largest: int) -> None:
-    """Memory at the largest size, the growth of the cost, and what it is worth that the steps overlap."""
+    """Print the memory at the largest size, the growth of the CPU time, and the gain of overlapping the steps."""
     rows = []
     for wire in ("json", "xml"):
         some, most = bench.run("jsonl", wire, 10 * MILLION), bench.run("jsonl", wire, largest)
@@ -167,7 +167,7 @@ def print_limits(bench: Machine, largest: int) -> None:
 
 
 def draw(grown: dict[Way, list[Figures]]) -> None:
-    """The growth as a picture."""
+    """Draw the growth."""
     import matplotlib as mpl
     from matplotlib import pyplot
 
@@ -197,7 +197,7 @@ def draw(grown: dict[Way, list[Figures]]) -> None:
 
 def main() -> None:
     """Measure, print, draw."""
-    options = argparse.ArgumentParser(description="Measure the export beside other ways.")
+    options = argparse.ArgumentParser(description="Measure the export, and other ways to compare.")
     options.add_argument("--rounds", type=int, default=5, help="rounds of the comparison (default 5)")
     options.add_argument("--largest", type=int, default=50 * MILLION, help="codes of the largest export (default 50 M)")
     chosen = options.parse_args()

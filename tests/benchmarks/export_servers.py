@@ -1,9 +1,9 @@
-"""The two ends of an export, each a process of its own that costs next to nothing: an Altcraft, and an S3 that keeps nothing.
+"""Minimal servers for both ends of an export: an Altcraft, and an S3 that stores nothing.
 
     python -m tests.benchmarks.export_servers
 
-prints its two ports and serves until its standard input ends. The reply of `/{wire}/{codes}/...` has so many codes: a hundred
-thousand different ones again and again, which is far more than gzip sees at once. `/slow/...` is the S3 that answers in 100 ms.
+prints its two ports and serves until its standard input ends. The reply of `/{wire}/{codes}/...` has that number of codes: a
+hundred thousand different ones, repeated, which is far more than gzip's window. `/slow/...` is the S3 that answers in 100 ms.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ def records(wire: str) -> bytes:
 
 
 def reply(wire: str, codes: int) -> Iterator[bytes]:
-    """A whole reply; `codes` is a multiple of ten thousand."""
-    joint = b"," if wire == "json" else b""
+    """A complete reply; `codes` is a multiple of ten thousand."""
+    separator = b"," if wire == "json" else b""
     block = records(wire)
     yield _BEGIN[wire]
     for start in range(0, codes, RECORDS):
         left = codes - start
         if left < RECORDS:
             block = _first(wire, left)
-        yield (joint if start else b"") + block
+        yield (separator if start else b"") + block
     yield _END[wire]
 
 
@@ -76,10 +76,10 @@ def _first(wire: str, count: int) -> bytes:
 
 def reply_bytes(wire: str, codes: int) -> int:
     """The length of a reply."""
-    joints = -(-codes // RECORDS) - 1 if wire == "json" else 0
+    separators = -(-codes // RECORDS) - 1 if wire == "json" else 0
     whole, rest = divmod(codes, RECORDS)
     size = whole * len(records(wire)) + (len(_first(wire, rest)) if rest else 0)
-    return len(_BEGIN[wire]) + size + joints + len(_END[wire])
+    return len(_BEGIN[wire]) + size + separators + len(_END[wire])
 
 
 def _altcraft(method: str, path: str, send: Callable[[bytes], None]) -> None:
@@ -124,7 +124,7 @@ def _converse(connection: socket.socket, answer: Callable[[str, str, Callable[[b
                 left -= read
             answer(method, path, connection.sendall)
     except ConnectionError:
-        pass  # whoever asked has gone
+        pass  # the client has disconnected
     finally:
         connection.close()
 

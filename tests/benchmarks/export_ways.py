@@ -1,9 +1,9 @@
-"""Ways to bring an export into S3, each run in a process of its own:
+"""Ways to bring an export into S3, each run in its own process:
 
     python -m tests.benchmarks.export_ways WAY WIRE CODES ALTCRAFT_PORT S3_PORT [slow]
 
-prints one line of JSON: CPU and wall seconds of the run itself, without the imports, the process's peak memory, and the codes
-it counted. The ways that are not ours are written as their manuals show them.
+prints one line of JSON: CPU and wall seconds of the run itself, without the imports, the process's peak memory, and the number
+of codes. The other libraries' ways are written as their documentation shows them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROGRAM: Final = 6
 
 @dataclass(frozen=True)
 class Ends:
-    """Where an export comes from and where it goes."""
+    """The source and the destination of an export."""
 
     wire: str
     codes: int
@@ -37,7 +37,7 @@ class Ends:
 
     @property
     def endpoint(self) -> str:
-        """The address of export_all, for those who call it by themselves."""
+        """The address of export_all, for ways that do not use our client."""
         return f"{self.altcraft_url}/api/v1.1/promocodes/export_all"
 
 
@@ -58,7 +58,7 @@ def _client(ends: Ends) -> Any:
 
 
 class _Unread:
-    """The reply as blocks of bytes, nothing of it looked at: what reading, packing and uploading cost by themselves."""
+    """The reply as blocks of bytes, not decoded: the cost of reading, compressing and uploading alone."""
 
     bytes_in = 0
 
@@ -87,7 +87,7 @@ def _run(ends: Ends, output_format: Any, source: Callable[[int], Any]) -> int:
 
 
 def floor(ends: Ends) -> int:
-    """The same bytes read, packed and uploaded by the same parts, and not looked at."""
+    """Read, compress and upload the same bytes in the same parts, without decoding them."""
     _run(ends, "jsonl", lambda _: _Unread(ends))
     return ends.codes
 
@@ -108,7 +108,7 @@ def parquet(ends: Ends) -> int:
 
 
 def in_turn(ends: Ends) -> int:
-    """Ours without its threads: the same steps, each waiting for the one before."""
+    """Ours without its threads: the same steps, one after the other."""
     from datetime import UTC, datetime
 
     from export_all.formats.registry import encoder_for
@@ -140,7 +140,7 @@ def in_turn(ends: Ends) -> int:
 
 
 def plain(ends: Ends) -> int:
-    """requests, json, gzip as it comes (level 6), put_object."""
+    """requests, json, gzip at level 6, put_object."""
     import requests
 
     rows = requests.post(ends.endpoint, json={"token": "token", "loyalty_id": PROGRAM}, timeout=60).json()["data"]
@@ -150,7 +150,7 @@ def plain(ends: Ends) -> int:
 
 
 def xmltodict_stream(ends: Ends) -> int:
-    """xmltodict in its streaming mode; msgspec and isal write what it reads."""
+    """xmltodict in its streaming mode; msgspec and isal for the output."""
     import msgspec
     import requests
     import xmltodict
@@ -256,7 +256,7 @@ def _ends(wire: str, codes: int, altcraft_port: str, s3_port: str, slow: str) ->
 
 
 def main(way: str, wire: str, codes: str, altcraft_port: str, s3_port: str, slow: str = "") -> None:
-    """Run one way twice: a small export to load what it loads, then the one that is measured."""
+    """Run one way twice: a small export to load its modules, then the one that is measured."""
     logging.disable()
     run = WAYS[way]
     run(_ends(wire, 10_000, altcraft_port, s3_port, slow))

@@ -1,6 +1,6 @@
-"""What the worst deliveries cost the intake: CPU and time of each, AWS's calls left out.
+"""The CPU time and duration of the worst deliveries in the intake, without the calls to AWS.
 
-`python -m tests.benchmarks.hostile`. Bodies have the size of the largest that Lambda takes; each case is the worst of three.
+`python -m tests.benchmarks.hostile`. Bodies are as large as Lambda accepts; each figure is the worst of three.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ DOCUMENT: dict[str, dict[str, Any]] = {
 HOSTILE = {"type": "discount_code", "code": "A" * 28}
 
 
-class _Taken:
-    """In place of AWS and the secret: everything is taken."""
+class _FakeAws:
+    """Replaces AWS and the secret, and accepts everything."""
 
     def text(self) -> str:
         return json.dumps(DOCUMENT)
@@ -50,7 +50,7 @@ class _Taken:
         return {"Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in batch["Entries"]]}
 
     def put_object(self, **_: object) -> None:
-        """Take the object."""
+        """Accept the object."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,6 @@ def _request(case: _Case) -> Request:
             name: base64.b64encode(b"0" * 32).decode() if "hmac" in name else value for name, value in headers.items()
         }
         query = {}
-    # As the function gets it: in base64, of which the request is made anew each time.
     return Request("POST", "/webhooks/{source}", {"source": case.source}, headers, query, case.body)
 
 
@@ -122,7 +121,7 @@ def main() -> None:
     """Measure, print."""
     rows = []
     for case in _cases():
-        intake = _intake(_Taken())
+        intake = _intake(_FakeAws())
         request = _request(case)
 
         def deliver(intake: Intake = intake, request: Request = request, source: str = case.source) -> Any:

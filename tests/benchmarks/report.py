@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows of text under their heads; all but the first column to the right."""
+    """Lay out rows of text under their headings, all columns but the first aligned to the right."""
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
 
     def line(cells: Sequence[str]) -> str:

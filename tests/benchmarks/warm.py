@@ -1,6 +1,6 @@
-"""What a warm webhook costs: CPU of one delivery above a bare handler's invocation, everything but the calls of AWS.
+"""The CPU time of a warm webhook: one delivery compared with a bare handler's invocation, without the calls to AWS.
 
-`python -m tests.benchmarks.warm`. Both handlers run in Lambda's own runtime, in sandboxes that stay; rounds alternate.
+`python -m tests.benchmarks.warm`. Both handlers run in Lambda's own runtime, in warm sandboxes, in alternating rounds.
 """
 
 import statistics
@@ -39,17 +39,17 @@ ENVIRONMENT = {
 
 
 def cpu_ms(sandbox: Sandbox, event: bytes) -> float:
-    """CPU milliseconds of one invocation, over many."""
+    """CPU milliseconds of one invocation, averaged over many."""
     before = sandbox.invoke(b'"cpu"')
     for _ in range(INVOCATIONS):
         answer = sandbox.invoke(event)
     if answer.get("statusCode") != 200:
-        raise RuntimeError(f"the delivery was not taken: {answer}")
+        raise RuntimeError(f"the delivery was not accepted: {answer}")
     return float(sandbox.invoke(b'"cpu"') - before) * 1000 / INVOCATIONS
 
 
 def measure(runtime: Runtime, build: Build) -> list[tuple[str, float, float]]:
-    """Of each delivery, CPU milliseconds of a bare invocation and of ours: medians."""
+    """For each delivery, the median CPU milliseconds of a bare invocation and of ours."""
     with tempfile.TemporaryFile() as log:
         sandboxes = [
             Sandbox(runtime, build, "ActivateFunction", f"warm.{name}", ENVIRONMENT, log, (INSIDE,))

@@ -50,7 +50,7 @@ def test_xml_is_spoken_both_ways(api: Api, altcraft: Emulator, media_type: str) 
     assert xmltodict.parse(response.content) == {"xml": {"code": code, "loyalty_id": "5", "outcome": "activated"}}
 
 
-def test_problems_are_told_in_xml_to_who_asks_for_it(api: Api, altcraft: Emulator) -> None:
+def test_problems_are_in_xml_if_requested(api: Api, altcraft: Emulator) -> None:
     code = fresh_code()
     altcraft.programs.add(5, code)
     response = api.post(PATH, {"code": code, "loyalty_id": 5}, Accept="application/xml")
@@ -154,7 +154,7 @@ def test_an_altcraft_that_is_down_is_503_and_the_next_try_works(api: Api, altcra
 
 
 @pytest.mark.parametrize("error", [401, 403, 777])
-def test_a_refused_token_is_503_and_is_not_told(api: Api, stack: Stack, altcraft: Emulator, error: int) -> None:
+def test_a_refused_token_is_503_without_the_token(api: Api, stack: Stack, altcraft: Emulator, error: int) -> None:
     code = fresh_code()
     altcraft.programs.add(5, code, attached=True)
     rotated = f"rotated-{error}"

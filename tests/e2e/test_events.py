@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import pytest
 
 from local.emulator import Emulator
@@ -13,28 +12,12 @@ from local.waiting import wait_until
 from tests.e2e.conftest import EVENTS
 from tests.e2e.samples import FILES, PRECEDING, SAMPLES, check, fill
 
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-
-
-def lambda_client(stack: Stack) -> "LambdaClient":
-    """A client of the stack's Lambda."""
-    environment = stack.aws.environment
-    client: LambdaClient = boto3.client(
-        "lambda",
-        endpoint_url=stack.ready.lambda_endpoint_url,
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-    return client
-
 
 def invoke(stack: Stack, file: str) -> Any:
     """The answer of a synchronous invocation with a sample, which must not have failed."""
     function, *_ = SAMPLES[file]
     event = (EVENTS / file).read_bytes()
-    answer = lambda_client(stack).invoke(FunctionName=stack.ready.functions[function], Payload=event)
+    answer = stack.aws.client("lambda").invoke(FunctionName=stack.ready.functions[function], Payload=event)
     payload = json.load(answer["Payload"])
     assert not answer.get("FunctionError"), payload
     return payload

@@ -15,7 +15,6 @@ from local.emulator.faults import Refuse
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.e2e.api import Api, problem
-from tests.e2e.test_events import lambda_client
 
 PATH = "/promocodes/export_all"
 
@@ -170,7 +169,7 @@ def test_an_api_key_is_required(api: Api) -> None:
 
 def invoke(stack: Stack, event: dict[str, Any]) -> Any:
     """The answer of a synchronous invocation, which must not have failed."""
-    answer = lambda_client(stack).invoke(
+    answer = stack.aws.client("lambda").invoke(
         FunctionName=stack.ready.functions["ExportAllFunction"], Payload=json.dumps(event).encode()
     )
     payload = json.load(answer["Payload"])

@@ -1,4 +1,4 @@
-"""What the tests of activations share: an activator with a real table and a real client, and the secret it reads."""
+"""Helpers for tests of activations: an activator with a real table and a real client, and its secret."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,37 +6,21 @@ from datetime import UTC, datetime, timedelta
 from activate.activation import Activator
 from activate.ledger import Ledger
 from activate.redemption import Redemption, Result
-from altcraft.client import Client, Timeouts
+from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
-
-TOKEN = "local-altcraft-token"
-
-
-@dataclass
-class Secret:
-    """A secret in memory. `stored` is what it holds by the time it is read again, where that differs."""
-
-    value: str = TOKEN
-    stored: str = ""
-
-    def text(self) -> str:
-        return self.value
-
-    def refresh(self) -> str:
-        self.value = self.stored or self.value
-        return self.value
+from local.engine import Aws
+from tests.secret import Secret
 
 
 def deadline(seconds: float = 60) -> datetime:
-    """The end of a run that may still last so long."""
+    """The end of a run with this many seconds left."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 @dataclass
-class Till:
-    """An activator, asked as an order with a minute left asks it."""
+class Orders:
+    """Activates codes for orders, each in a run with a minute left."""
 
     activator: Activator
     ledger: Ledger
@@ -45,7 +29,7 @@ class Till:
         return self.activator.activate(Redemption(code, loyalty_id, order_id), deadline())
 
 
-def make_till(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Till:
+def make_orders(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Orders:
     ledger = Ledger(table, aws.client("dynamodb"))
-    client = Client(url, Token(secret or Secret()), wire, Timeouts(connect=1, read=1, total=2))
-    return Till(Activator(client, ledger), ledger)
+    client = Client(url, Token(secret or Secret()), wire)
+    return Orders(Activator(client, ledger), ledger)

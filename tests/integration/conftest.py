@@ -1,10 +1,11 @@
-"""What the tests of the parts share: a table of redemptions."""
+"""What the tests of the parts share: a table of redemptions, and a bucket for exports."""
 
 import uuid
 
 import pytest
 
-from local.aws import Aws
+from local.engine import Aws
+from tests.integration.exporters import Bucket
 
 
 @pytest.fixture
@@ -20,3 +21,11 @@ def table(aws: Aws) -> str:
         ],
     )
     return name
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> Bucket:
+    s3 = aws.client("s3")
+    name = f"exports-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return Bucket(s3, name)

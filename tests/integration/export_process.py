@@ -1,4 +1,4 @@
-"""A sandbox of its own that runs one export, for the tests that kill it: `python -m tests.integration.export_process EVENT`."""
+"""A process that runs one export, for the tests that kill it: `python -m tests.integration.export_process EVENT`."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from export_all.app import handler
 
 
 def context(request_id: str, seconds: float = 60) -> Any:
-    """Lambda's context, of an invocation that has so much time."""
+    """Lambda's context of an invocation with this many seconds left."""
     return SimpleNamespace(
         aws_request_id=request_id,
         function_name="export_all",

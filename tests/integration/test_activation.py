@@ -1,4 +1,4 @@
-"""Activations end to end below the entry points: a real table over HTTP, an Altcraft over HTTP, in both wire formats."""
+"""Activations without the entry points: a real table over HTTP, an Altcraft over HTTP, in both wire formats."""
 
 import json
 from collections.abc import Iterator
@@ -15,29 +15,30 @@ from activate.redemption import MAX_TEXT, Outcome, Redemption, Result, TryAgain
 from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page, Refuse
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import TOKEN, Secret, Till, deadline, make_till
+from local.engine import Aws
+from tests.integration.activators import Orders, deadline, make_orders
+from tests.secret import TOKEN, Secret
 
 ACTIVATE = frozenset({"activate"})
 GET = frozenset({"get"})
 
 
 @pytest.fixture(params=get_args(Wire))
-def till(request: pytest.FixtureRequest, emulator: Emulator, aws: Aws, table: str) -> Till:
+def orders(request: pytest.FixtureRequest, emulator: Emulator, aws: Aws, table: str) -> Orders:
     emulator.programs.add(5, "good", "second", "control", attached=True)
     emulator.programs.add(5, "loose")
     emulator.programs.add(5, "used", attached=True, activated=True)
     emulator.programs.add(5, "old", attached=True, expire_date=datetime(2024, 4, 1, tzinfo=UTC))
-    return make_till(emulator.url, aws, table, request.param)
+    return make_orders(emulator.url, aws, table, request.param)
 
 
-def no_outcome(till: Till, code: str = "good", order_id: str | None = "1001") -> TryAgain:
-    """Why an activation has no outcome yet; it must have none."""
+def no_outcome(orders: Orders, code: str = "good", order_id: str | None = "1001") -> TryAgain:
+    """The reason why an activation has no outcome yet; fails if it has one."""
     with pytest.raises(TryAgain) as failed:
-        till.activate(code, order_id)
+        orders.activate(code, order_id)
     return failed.value
 
 
@@ -52,17 +53,17 @@ def no_outcome(till: Till, code: str = "good", order_id: str | None = "1001") ->
         ("unknown", Outcome.NOT_FOUND),
     ],
 )
-def test_each_outcome_is_named_by_what_is_true(
-    till: Till, emulator: Emulator, code: str, outcome: Outcome, order_id: str | None
+def test_each_outcome_follows_from_the_codes_state(
+    orders: Orders, emulator: Emulator, code: str, outcome: Outcome, order_id: str | None
 ) -> None:
-    till.activate("control")
-    result = till.activate(code, order_id)
+    orders.activate("control")
+    result = orders.activate(code, order_id)
     assert result.outcome is outcome
     assert (result.refusal is None) == (outcome is Outcome.ACTIVATED)
     assert emulator.programs.activations[5, "good"] == (code == "good")
 
 
-def test_outcomes_do_not_depend_on_the_codes_that_altcraft_does_not_document(till: Till, emulator: Emulator) -> None:
+def test_outcomes_do_not_depend_on_undocumented_error_numbers(orders: Orders, emulator: Emulator) -> None:
     emulator.settings = Settings(
         error_status=400,
         wrong_token=Refusal(999, "?"),
@@ -71,7 +72,7 @@ def test_outcomes_do_not_depend_on_the_codes_that_altcraft_does_not_document(til
         already_activated=Refusal(1, "?"),
         expired=Refusal(-1, ""),
     )
-    outcomes = {code: till.activate(code).outcome for code in ("used", "loose", "old", "unknown")}
+    outcomes = {code: orders.activate(code).outcome for code in ("used", "loose", "old", "unknown")}
     assert outcomes == {
         "used": Outcome.ALREADY_ACTIVATED,
         "loose": Outcome.NOT_ATTACHED,
@@ -80,117 +81,119 @@ def test_outcomes_do_not_depend_on_the_codes_that_altcraft_does_not_document(til
     }
 
 
-def test_the_same_order_gets_its_first_answer_again(till: Till, emulator: Emulator) -> None:
-    first, again = till.activate("good"), till.activate("good")
+def test_the_same_order_gets_its_first_answer_again(orders: Orders, emulator: Emulator) -> None:
+    first, again = orders.activate("good"), orders.activate("good")
     assert first == again == Result(Outcome.ACTIVATED)
     assert emulator.journal.calls["activate"] == 1
 
 
-def test_another_order_with_the_same_code_is_a_double_redemption(till: Till, emulator: Emulator) -> None:
-    till.activate("good", "1001")
-    result = till.activate("good", "1002")
+def test_another_order_with_the_same_code_is_a_double_redemption(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("good", "1001")
+    result = orders.activate("good", "1002")
     assert result == Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order="1001")
     assert emulator.journal.calls["activate"] == 1
 
 
-def test_the_same_code_of_another_program_is_another_code(till: Till, emulator: Emulator) -> None:
+def test_the_same_code_of_another_program_is_another_code(orders: Orders, emulator: Emulator) -> None:
     emulator.programs.add(6, "good", attached=True)
-    assert till.activate("good", "1001", 5).outcome is Outcome.ACTIVATED
-    assert till.activate("good", "1002", 6).outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1001", 5).outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1002", 6).outcome is Outcome.ACTIVATED
 
 
-def test_a_request_without_an_order_is_always_a_new_one(till: Till) -> None:
-    assert till.activate("good", None).outcome is Outcome.ACTIVATED
-    again = till.activate("good", None)
+def test_a_request_without_an_order_is_always_a_new_one(orders: Orders) -> None:
+    assert orders.activate("good", None).outcome is Outcome.ACTIVATED
+    again = orders.activate("good", None)
     assert again == Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order=None)
 
 
-def test_only_activated_is_remembered(till: Till, emulator: Emulator) -> None:
-    till.activate("control")
-    assert till.activate("late").outcome is Outcome.NOT_FOUND
+def test_only_activated_is_remembered(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("control")
+    assert orders.activate("late").outcome is Outcome.NOT_FOUND
     emulator.programs.add(5, "late", attached=True)
-    assert till.activate("late").outcome is Outcome.ACTIVATED
+    assert orders.activate("late").outcome is Outcome.ACTIVATED
 
 
 # --- an unknown code, and the control ---------------------------------------------------------------------------------
 
 
-def test_an_unknown_code_is_not_confirmed_before_another_code_is_known(till: Till, emulator: Emulator) -> None:
-    failure = no_outcome(till, "unknown")
+def test_an_unknown_code_is_not_confirmed_before_another_code_is_known(orders: Orders, emulator: Emulator) -> None:
+    failure = no_outcome(orders, "unknown")
     assert (failure.reason, failure.altcraft_down) == ("unconfirmed", False)
     assert failure.refusal is not None
-    till.activate("control")
-    assert till.activate("unknown").outcome is Outcome.NOT_FOUND
+    orders.activate("control")
+    assert orders.activate("unknown").outcome is Outcome.NOT_FOUND
 
 
 @pytest.mark.parametrize("code", ["used", "loose", "old"])
-def test_any_code_that_get_has_described_can_be_the_control(till: Till, code: str) -> None:
-    till.activate(code)
-    assert till.activate("unknown").outcome is Outcome.NOT_FOUND
+def test_any_code_that_get_has_returned_can_be_the_control(orders: Orders, code: str) -> None:
+    orders.activate(code)
+    assert orders.activate("unknown").outcome is Outcome.NOT_FOUND
 
 
-def test_a_control_of_another_program_is_none(till: Till, emulator: Emulator) -> None:
+def test_a_code_of_another_program_is_no_control(orders: Orders, emulator: Emulator) -> None:
     emulator.programs.add(6, "elsewhere", attached=True)
-    till.activate("elsewhere", loyalty_id=6)
-    assert no_outcome(till, "unknown").reason == "unconfirmed"
+    orders.activate("elsewhere", loyalty_id=6)
+    assert no_outcome(orders, "unknown").reason == "unconfirmed"
 
 
-def test_a_code_is_no_control_of_its_own(till: Till, emulator: Emulator) -> None:
-    till.activate("loose")
-    del emulator.programs._programs[5].codes["loose"]  # noqa: SLF001 - deleted by hand in Altcraft
-    assert no_outcome(till, "loose").reason == "unconfirmed"
+def test_a_code_cannot_be_its_own_control(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("loose")
+    del emulator.programs._programs[5].codes["loose"]  # noqa: SLF001 - as deleted manually in Altcraft
+    assert no_outcome(orders, "loose").reason == "unconfirmed"
 
 
-def test_a_control_that_was_deleted_is_replaced_by_another(till: Till, emulator: Emulator) -> None:
+def test_a_control_that_was_deleted_is_replaced_by_another(orders: Orders, emulator: Emulator) -> None:
     for code in ("good", "control"):
-        till.activate(code)
-    del emulator.programs._programs[5].codes["control"]  # noqa: SLF001 - deleted by hand in Altcraft
-    assert till.activate("unknown").outcome is Outcome.NOT_FOUND
+        orders.activate(code)
+    del emulator.programs._programs[5].codes["control"]  # noqa: SLF001 - as deleted manually in Altcraft
+    assert orders.activate("unknown").outcome is Outcome.NOT_FOUND
     del emulator.programs._programs[5].codes["good"]  # noqa: SLF001
-    assert no_outcome(till, "unknown").reason == "altcraft_failing"
+    assert no_outcome(orders, "unknown").reason == "altcraft_failing"
 
 
 def test_a_control_is_found_among_many_unknown_codes(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.programs.add(5, "a-control", attached=True)
-    till = make_till(emulator.url, aws, table)
-    till.activate("a-control")
-    claims = [till.ledger.claim(Redemption(f"b{number:03}", 5), deadline()) for number in range(120)]
+    orders = make_orders(emulator.url, aws, table)
+    orders.activate("a-control")
+    claims = [orders.ledger.claim(Redemption(f"b{number:03}", 5), deadline()) for number in range(120)]
     for claim in claims:
-        till.ledger.release(claim, Outcome.NOT_FOUND, (), exists=False)
-    assert till.activate("b000").outcome is Outcome.NOT_FOUND
-    assert till.activate("c").outcome is Outcome.NOT_FOUND
+        orders.ledger.release(claim, Outcome.NOT_FOUND, (), exists=False)
+    assert orders.activate("b000").outcome is Outcome.NOT_FOUND
+    assert orders.activate("c").outcome is Outcome.NOT_FOUND
 
 
-def test_altcraft_that_recovers_between_a_refusal_and_the_control_is_asked_again(
-    till: Till, emulator: Emulator
+def test_if_altcraft_recovers_between_refusal_and_control_the_code_is_looked_up_again(
+    orders: Orders, emulator: Emulator
 ) -> None:
-    till.activate("control")
+    orders.activate("control")
     emulator.settings = Settings(no_code=Refusal(9, "?"))
     emulator.faults.set(
         [Refuse(endpoints=ACTIVATE, error=9, error_text="?"), Refuse(endpoints=GET, error=9, error_text="?")]
     )
-    assert no_outcome(till).reason == "refused"
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert no_outcome(orders).reason == "refused"
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
 @pytest.mark.parametrize("refused", [{"good"}, {"good", "control"}])
-def test_a_refusal_by_another_error_than_that_of_a_code_that_cannot_exist_is_none(
-    till: Till, emulator: Emulator, refused: set[str]
+def test_a_refusal_by_another_error_than_for_an_impossible_code_is_no_outcome(
+    orders: Orders, emulator: Emulator, refused: set[str]
 ) -> None:
-    till.activate("control")
+    orders.activate("control")
     calls = 2 if refused == {"good"} else 3
     emulator.faults.set([Refuse(error=9, error_text="?", calls=calls)])
-    assert no_outcome(till).reason == "altcraft_failing"
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert no_outcome(orders).reason == "altcraft_failing"
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_altcraft_that_refuses_everything_by_an_unknown_error_loses_no_code(till: Till, emulator: Emulator) -> None:
-    till.activate("control")
+def test_no_code_is_lost_if_altcraft_refuses_everything_with_an_unknown_error(
+    orders: Orders, emulator: Emulator
+) -> None:
+    orders.activate("control")
     emulator.faults.set([Refuse(error=9, error_text="?", calls=None)])
-    failure = no_outcome(till)
+    failure = no_outcome(orders)
     assert (failure.reason, failure.altcraft_down) == ("altcraft_failing", True)
     emulator.faults.set([])
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
 @pytest.mark.parametrize(
@@ -198,79 +201,83 @@ def test_altcraft_that_refuses_everything_by_an_unknown_error_loses_no_code(till
     ['{"is_attached":true,"is_activated":true,"is_expired":false,"code":"other"}',
      '{"is_attached":true,"is_activated":true,"is_expired":false,"code":"good","loyalty_id":6}'],
 )  # fmt: skip
-def test_an_answer_about_another_code_is_none(till: Till, emulator: Emulator, data: str) -> None:
+def test_an_answer_about_another_code_gives_no_outcome(orders: Orders, emulator: Emulator, data: str) -> None:
     body = f'{{"data":{data},"error":0,"error_text":""}}'
     emulator.faults.set([Refuse(endpoints=ACTIVATE, error=9, error_text="?"), Page(status=200, body=body)])
-    assert no_outcome(till).reason == "altcraft_incoherent"
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert no_outcome(orders).reason == "altcraft_incoherent"
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
 # --- lost replies -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order_id", [None, "1001"])
-def test_a_lost_reply_is_settled_by_get(till: Till, emulator: Emulator, order_id: str | None) -> None:
+def test_a_lost_reply_is_settled_by_get(orders: Orders, emulator: Emulator, order_id: str | None) -> None:
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True)])
-    assert till.activate("good", order_id).outcome is Outcome.ACTIVATED
+    assert orders.activate("good", order_id).outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_a_lost_request_has_no_outcome_yet(till: Till, emulator: Emulator) -> None:
+def test_a_lost_request_has_no_outcome_yet(orders: Orders, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
-    assert no_outcome(till).reason == "unsettled"
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert no_outcome(orders).reason == "unsettled"
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_a_code_that_may_be_activated_is_looked_at_before_it_is_asked_for_again(till: Till, emulator: Emulator) -> None:
-    # An Altcraft that activates what is activated would otherwise do it twice.
+def test_a_code_that_may_be_activated_is_looked_up_before_it_is_requested_again(
+    orders: Orders, emulator: Emulator
+) -> None:
+    # Otherwise an Altcraft that accepts the activation of a used code would activate it twice.
     emulator.settings = Settings(already_activated=None)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Page(endpoints=GET)])
-    assert no_outcome(till).reason == "altcraft_unreachable"
-    assert till.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
+    assert no_outcome(orders).reason == "altcraft_unreachable"
+    assert orders.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_a_reply_lost_together_with_gets_is_settled_by_the_next_try(till: Till, emulator: Emulator) -> None:
+def test_a_reply_lost_together_with_gets_is_settled_by_the_next_try(orders: Orders, emulator: Emulator) -> None:
     emulator.faults.set([Drop(applied=True), Page(endpoints=GET)])
-    assert no_outcome(till).altcraft_down
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
-    assert till.activate("good", "1002").first_order == "1001"
+    assert no_outcome(orders).altcraft_down
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1002").first_order == "1001"
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_a_lost_reply_about_an_unknown_code_is_never_not_found(till: Till, emulator: Emulator) -> None:
-    till.activate("control")
+def test_a_lost_reply_about_an_unknown_code_is_never_not_found(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("control")
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
-    assert no_outcome(till, "unknown").reason == "unsettled"
-    assert no_outcome(till, "unknown").reason == "unsettled"
-    assert till.activate("unknown", "1002").outcome is Outcome.NOT_FOUND
+    assert no_outcome(orders, "unknown").reason == "unsettled"
+    assert no_outcome(orders, "unknown").reason == "unsettled"
+    assert orders.activate("unknown", "1002").outcome is Outcome.NOT_FOUND
     emulator.programs.add(5, "unknown", attached=True)
-    assert till.activate("unknown").outcome is Outcome.ACTIVATED
+    assert orders.activate("unknown").outcome is Outcome.ACTIVATED
 
 
-def test_a_late_request_belongs_to_its_order_whatever_that_was_answered_before(till: Till, emulator: Emulator) -> None:
+def test_a_delayed_request_belongs_to_its_order_whatever_was_answered_before(
+    orders: Orders, emulator: Emulator
+) -> None:
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
-    assert till.activate("loose").outcome is Outcome.NOT_ATTACHED
+    assert orders.activate("loose").outcome is Outcome.NOT_ATTACHED
     emulator.programs.add(5, "loose", attached=True)
-    emulator.programs.activate(5, "loose")  # what was thought lost arrives
-    assert till.activate("loose").outcome is Outcome.ACTIVATED
+    emulator.programs.activate(5, "loose")  # the request that seemed lost arrives
+    assert orders.activate("loose").outcome is Outcome.ACTIVATED
 
 
-def test_so_many_unsettled_orders_of_one_code_are_remembered_and_more_wait(
+def test_the_number_of_unsettled_orders_of_one_code_is_bounded_and_more_orders_wait(
     emulator: Emulator, aws: Aws, table: str
 ) -> None:
     emulator.programs.add(5, "universal", attached=True)
-    till = make_till(emulator.url, aws, table)
+    orders = make_orders(emulator.url, aws, table)
     emulator.faults.set([Drop(endpoints=ACTIVATE, calls=None)])
     for number in range(MAX_TRIES):
-        assert no_outcome(till, "universal", str(number)).reason == "unsettled"
+        assert no_outcome(orders, "universal", str(number)).reason == "unsettled"
     assert emulator.journal.calls["activate"] == MAX_TRIES
-    assert no_outcome(till, "universal", "one more").reason == "unsettled"
+    assert no_outcome(orders, "universal", "one more").reason == "unsettled"
     assert emulator.journal.calls["activate"] == MAX_TRIES
     emulator.faults.set([])
-    assert till.activate("universal", "7").outcome is Outcome.ACTIVATED
-    assert till.activate("universal", "one more").outcome is Outcome.ALREADY_ACTIVATED
+    assert orders.activate("universal", "7").outcome is Outcome.ACTIVATED
+    assert orders.activate("universal", "one more").outcome is Outcome.ALREADY_ACTIVATED
 
 
 # --- the time of an activation ----------------------------------------------------------------------------------------
@@ -281,7 +288,7 @@ LONG_AGO = datetime(2024, 4, 1, 10, 20, 30, tzinfo=UTC)
 
 @pytest.fixture
 def clocks() -> list[timedelta]:
-    """How far Altcraft's clock is ahead of ours: the last counts."""
+    """How far Altcraft's clock is ahead of ours."""
     return [timedelta()]
 
 
@@ -289,7 +296,7 @@ def clocks() -> list[timedelta]:
 def skewed(clocks: list[timedelta]) -> Iterator[Emulator]:
     def clock() -> datetime:
         moment = datetime.now(UTC) + clocks[-1]
-        # A whole minute may have been rounded, and so is no time to read a clock by.
+        # A whole minute may have been rounded, and so cannot be used to compare clocks.
         return moment.replace(second=moment.second or 1)
 
     with Emulator(clock=clock) as emulator:
@@ -306,25 +313,25 @@ def test_a_lost_reply_about_a_code_used_long_ago_is_no_activation(
     skewed.programs.add(5, "used", attached=True, activated=True)
     clocks.append(timedelta())
     skewed.faults.set([Drop(endpoints=ACTIVATE)])
-    assert make_till(skewed.url, aws, table).activate("used").outcome is Outcome.ALREADY_ACTIVATED
+    assert make_orders(skewed.url, aws, table).activate("used").outcome is Outcome.ALREADY_ACTIVATED
 
 
 @pytest.mark.parametrize("times", ["utc", "offset", "fractions", "epoch"])
 @pytest.mark.parametrize("date_skew", [-3600, 0, 3600])
-def test_a_time_after_the_try_makes_it_this_orders(
+def test_an_activation_time_after_the_try_makes_it_this_orders(
     emulator: Emulator, aws: Aws, table: str, times: Any, date_skew: int
 ) -> None:
     emulator.settings = Settings(times=times, date_skew_seconds=date_skew)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True)])
-    assert make_till(emulator.url, aws, table).activate("good").outcome is Outcome.ACTIVATED
+    assert make_orders(emulator.url, aws, table).activate("good").outcome is Outcome.ACTIVATED
 
 
 @pytest.mark.parametrize("used_by_another", [True, False])
 @pytest.mark.parametrize(
     ("times", "clock"), [("no_zone", timedelta()), ("utc", -HOUR), ("utc", HOUR), ("epoch", -5 * HOUR)]
 )
-def test_a_clock_that_is_not_ours_settles_nothing_until_it_is_read_by_a_code_of_ours(
+def test_a_different_clock_settles_nothing_until_known_codes_show_the_difference(
     skewed: Emulator,
     clocks: list[timedelta],
     aws: Aws,
@@ -334,41 +341,41 @@ def test_a_clock_that_is_not_ours_settles_nothing_until_it_is_read_by_a_code_of_
     used_by_another: bool,
 ) -> None:
     skewed.settings = Settings(times=times)
-    till = make_till(skewed.url, aws, table)
+    orders = make_orders(skewed.url, aws, table)
     clocks.append(clock - timedelta(minutes=20))
     skewed.programs.add(5, "good", attached=True, activated=used_by_another)
     clocks.append(clock)
     skewed.programs.add(5, "control", "second", attached=True)
     skewed.faults.set([Drop(endpoints=ACTIVATE, applied=not used_by_another)])
-    assert no_outcome(till).reason == "unsettled"
+    assert no_outcome(orders).reason == "unsettled"
 
-    till.activate("control", "1002")
-    assert no_outcome(till).reason == "unsettled"
-    till.activate("second", "1003")
+    orders.activate("control", "1002")
+    assert no_outcome(orders).reason == "unsettled"
+    orders.activate("second", "1003")
 
     outcome = Outcome.ALREADY_ACTIVATED if used_by_another else Outcome.ACTIVATED
-    assert till.activate("good").outcome is outcome
+    assert orders.activate("good").outcome is outcome
 
 
 @pytest.mark.parametrize("times", ["minute", "day"])
-def test_a_rounded_time_never_takes_a_code_from_its_order(till: Till, emulator: Emulator, times: Any) -> None:
+def test_a_rounded_time_never_takes_a_code_from_its_order(orders: Orders, emulator: Emulator, times: Any) -> None:
     emulator.settings = Settings(times=times)
     for order_id, code in enumerate(("control", "second")):
-        till.activate(code, str(order_id))
+        orders.activate(code, str(order_id))
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True)])
     outcome = None
     with suppress(TryAgain):
-        outcome = till.activate("good").outcome
-    assert outcome in {None, Outcome.ACTIVATED}  # the latter where the minute or the day has just begun
+        outcome = orders.activate("good").outcome
+    assert outcome in {None, Outcome.ACTIVATED}  # the latter if the minute or the day has just begun
     assert emulator.programs.activations[5, "good"] == 1
 
 
 @pytest.mark.parametrize("activated", [True, False])
-def test_no_time_at_all_settles_nothing(till: Till, emulator: Emulator, activated: bool) -> None:
+def test_no_time_at_all_settles_nothing(orders: Orders, emulator: Emulator, activated: bool) -> None:
     emulator.settings = Settings(times="empty")
-    till.activate("control")
+    orders.activate("control")
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=not activated)])
-    assert no_outcome(till, "used" if activated else "second").reason == "unsettled"
+    assert no_outcome(orders, "used" if activated else "second").reason == "unsettled"
 
 
 # --- the token --------------------------------------------------------------------------------------------------------
@@ -381,38 +388,38 @@ def test_a_refused_token_loses_no_code(emulator: Emulator, aws: Aws, table: str,
     emulator.settings = Settings(wrong_token=Refusal(error, "No ..."))
     emulator.programs.add(5, "good", "control", attached=True)
     secret = Secret()
-    till = make_till(emulator.url, aws, table, secret=secret)
-    till.activate("control")
-    secret.value = "stale"
-    failure = no_outcome(till)
+    orders = make_orders(emulator.url, aws, table, secret=secret)
+    orders.activate("control")
+    secret.cached = secret.stored = "stale"
+    failure = no_outcome(orders)
     assert (failure.reason, failure.altcraft_down) == (reason, True)
     secret.stored = TOKEN
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
-def test_an_order_whose_tries_cannot_have_been_applied_takes_no_credit(
+def test_an_order_whose_tries_cannot_have_been_applied_is_not_answered_activated(
     emulator: Emulator, aws: Aws, table: str
 ) -> None:
     emulator.programs.add(5, "good", attached=True)
     secret = Secret("stale")
-    till = make_till(emulator.url, aws, table, secret=secret)
-    no_outcome(till)
-    secret.value = TOKEN
-    assert till.activate("good", None).outcome is Outcome.ACTIVATED
-    assert till.activate("good").outcome is Outcome.ALREADY_ACTIVATED
+    orders = make_orders(emulator.url, aws, table, secret=secret)
+    no_outcome(orders)
+    secret.cached = TOKEN
+    assert orders.activate("good", None).outcome is Outcome.ACTIVATED
+    assert orders.activate("good").outcome is Outcome.ALREADY_ACTIVATED
 
 
 def test_a_reply_lost_just_before_the_token_was_rotated_is_settled(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.settings = Settings(tokens=frozenset({TOKEN, "rotated"}), already_activated=None)
     emulator.programs.add(5, "good", attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE, applied=True), Refuse(endpoints=GET, error=777, error_text="?")])
-    till = make_till(emulator.url, aws, table, secret=Secret(stored="rotated"))
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    orders = make_orders(emulator.url, aws, table, secret=Secret("rotated", cached=TOKEN))
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 
 def test_an_unusable_secret_loses_no_code(emulator: Emulator, aws: Aws, table: str) -> None:
-    failure = no_outcome(make_till(emulator.url, aws, table, secret=Secret("{}")))
+    failure = no_outcome(make_orders(emulator.url, aws, table, secret=Secret("{}")))
     assert failure.reason == "token_unreadable"
     assert "plain text" in str(failure)
 
@@ -421,7 +428,7 @@ def test_an_unusable_secret_loses_no_code(emulator: Emulator, aws: Aws, table: s
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: no handler of ours takes part."""
+    """Ends a run as SIGKILL does: no `except Exception` of the code runs."""
 
 
 class DyingClient(Client):
@@ -432,29 +439,29 @@ class DyingClient(Client):
         raise Killed
 
 
-def killed_run(emulator: Emulator, till: Till, *, seconds_left: float) -> None:
-    """A run of order 1001 that might have lasted so long and was killed."""
-    activator = Activator(DyingClient(emulator.url, Token(Secret())), till.ledger)
+def killed_run(emulator: Emulator, orders: Orders, *, seconds_left: float) -> None:
+    """A run of order 1001 that was killed, and whose claim lasts this long."""
+    activator = Activator(DyingClient(emulator.url, Token(Secret())), orders.ledger)
     with pytest.raises(Killed):
         activator.activate(Redemption("good", 5, "1001"), deadline(seconds_left))
 
 
-def test_a_killed_run_bars_every_order_until_its_time_is_over(till: Till, emulator: Emulator) -> None:
-    killed_run(emulator, till, seconds_left=60)
+def test_a_killed_run_blocks_every_order_until_its_claim_expires(orders: Orders, emulator: Emulator) -> None:
+    killed_run(emulator, orders, seconds_left=60)
     for order_id in ("1001", "1002", None):
-        assert no_outcome(till, order_id=order_id).reason == "in_progress"
+        assert no_outcome(orders, order_id=order_id).reason == "in_progress"
 
 
-def test_a_killed_runs_activation_is_its_own_orders(till: Till, emulator: Emulator) -> None:
-    killed_run(emulator, till, seconds_left=-10)
-    assert till.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
+def test_a_killed_runs_activation_is_its_own_orders(orders: Orders, emulator: Emulator) -> None:
+    killed_run(emulator, orders, seconds_left=-10)
+    assert orders.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_an_operator_finds_in_one_item_which_order_used_the_code(till: Till, aws: Aws, table: str) -> None:
+def test_an_operator_finds_in_one_item_which_order_used_the_code(orders: Orders, aws: Aws, table: str) -> None:
     before = datetime.now(UTC)
-    till.activate("good", "eu-shop/1001")
+    orders.activate("good", "eu-shop/1001")
     key = {"loyalty_id": {"N": "5"}, "code": {"S": "good"}}
     item = aws.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
     shown = {name: item[name]["S"] for name in ("code", "state", "order_id", "last_outcome")}
@@ -463,7 +470,7 @@ def test_an_operator_finds_in_one_item_which_order_used_the_code(till: Till, aws
 
 
 class Counting:
-    """A DynamoDB that counts what it is asked."""
+    """A DynamoDB that counts its calls."""
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb
@@ -484,9 +491,7 @@ def test_an_activation_costs_two_writes(emulator: Emulator, aws: Aws, table: str
     assert dynamodb.calls == ["put_item", "put_item"]
 
 
-def test_a_memory_that_has_expired_is_none_although_the_item_is_still_there(
-    emulator: Emulator, aws: Aws, table: str
-) -> None:
+def test_an_expired_item_is_ignored_although_it_is_still_there(emulator: Emulator, aws: Aws, table: str) -> None:
     emulator.programs.add(5, "good", attached=True)
     days = [401]
     client = Client(emulator.url, Token(Secret()))
@@ -503,32 +508,34 @@ def test_a_memory_that_has_expired_is_none_although_the_item_is_still_there(
     assert again.outcome is Outcome.ACTIVATED
 
 
-def test_the_longest_code_and_order_fit_into_the_tables_keys(till: Till, emulator: Emulator) -> None:
+def test_the_longest_code_and_order_fit_into_the_tables_keys(orders: Orders, emulator: Emulator) -> None:
     longest = "\U0001f600" * MAX_TEXT
     emulator.programs.add(5, longest, attached=True)
-    assert till.activate(longest, longest).outcome is Outcome.ACTIVATED
-    assert till.activate(longest, longest).outcome is Outcome.ACTIVATED
+    assert orders.activate(longest, longest).outcome is Outcome.ACTIVATED
+    assert orders.activate(longest, longest).outcome is Outcome.ACTIVATED
 
 
 @pytest.mark.parametrize("code", ["null", "true", "123", "0123", "a#b"])
-def test_codes_and_orders_that_look_like_something_else_are_texts(till: Till, emulator: Emulator, code: str) -> None:
+def test_codes_and_orders_that_look_like_something_else_are_texts(
+    orders: Orders, emulator: Emulator, code: str
+) -> None:
     emulator.programs.add(5, code, attached=True)
     emulator.faults.set([Drop(endpoints=ACTIVATE)])
-    assert no_outcome(till, code, code).reason == "unsettled"
-    assert till.activate(code, code).outcome is Outcome.ACTIVATED
-    assert till.activate(code, "1002").first_order == code
+    assert no_outcome(orders, code, code).reason == "unsettled"
+    assert orders.activate(code, code).outcome is Outcome.ACTIVATED
+    assert orders.activate(code, "1002").first_order == code
 
 
 def test_a_table_that_does_not_answer_loses_no_code(emulator: Emulator, aws: Aws) -> None:
     emulator.programs.add(5, "good", attached=True)
-    failure = no_outcome(make_till(emulator.url, aws, "no-such-table"))
+    failure = no_outcome(make_orders(emulator.url, aws, "no-such-table"))
     assert failure.reason == "table_unavailable"
     assert "ResourceNotFoundException" in str(failure)
     assert emulator.journal.calls["activate"] == 0
 
 
 class Throttled:
-    """A DynamoDB that takes claims, and nothing of how they end."""
+    """A DynamoDB that accepts claims, and no results."""
 
     def __init__(self, dynamodb: Any) -> None:
         self._dynamodb = dynamodb
@@ -540,18 +547,20 @@ class Throttled:
 
 
 def test_an_activation_that_could_not_be_remembered_is_still_its_own_orders(
-    till: Till, emulator: Emulator, aws: Aws, table: str
+    orders: Orders, emulator: Emulator, aws: Aws, table: str
 ) -> None:
     ledger = Ledger(table, Throttled(aws.client("dynamodb")))
     with pytest.raises(TryAgain, match="ThrottlingException") as failed:
         Activator(Client(emulator.url, Token(Secret())), ledger).activate(Redemption("good", 5, "1001"), deadline(-10))
     assert failed.value.reason == "table_unavailable"
-    assert till.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED
     assert emulator.programs.activations[5, "good"] == 1
 
 
-def test_a_reply_of_the_tables_that_is_lost_is_recognised(till: Till, emulator: Emulator, aws: Aws, table: str) -> None:
+def test_if_the_tables_reply_is_lost_the_repeated_write_is_recognised(
+    orders: Orders, emulator: Emulator, aws: Aws, table: str
+) -> None:
     class Repeating:
         """A DynamoDB whose replies are lost: botocore sends each write twice."""
 
@@ -561,36 +570,36 @@ def test_a_reply_of_the_tables_that_is_lost_is_recognised(till: Till, emulator: 
 
     activator = Activator(Client(emulator.url, Token(Secret())), Ledger(table, Repeating()))
     assert activator.activate(Redemption("good", 5, "1001"), deadline()).outcome is Outcome.ACTIVATED
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED
 
 
-def test_an_item_edited_into_nonsense_is_named_and_stops_no_other_code(
-    till: Till, emulator: Emulator, aws: Aws, table: str
+def test_an_unreadable_item_is_named_and_blocks_no_other_code(
+    orders: Orders, emulator: Emulator, aws: Aws, table: str
 ) -> None:
-    till.activate("control")
+    orders.activate("control")
     key = {"loyalty_id": {"N": "5"}, "code": {"S": "good"}}
     damage: Any = {**key, "state": {"S": "used"}, "claim_id": {"N": "1.5"}, "known_at": {"S": "yesterday"}}
     aws.client("dynamodb").put_item(TableName=table, Item=damage)
-    failure = no_outcome(till)
+    failure = no_outcome(orders)
     assert failure.reason == "table_unavailable"
     assert json.dumps(key) in str(failure)
     assert "(state: " in str(failure)
-    assert till.activate("second").outcome is Outcome.ACTIVATED
-    assert till.activate("unknown").outcome is Outcome.NOT_FOUND
+    assert orders.activate("second").outcome is Outcome.ACTIVATED
+    assert orders.activate("unknown").outcome is Outcome.NOT_FOUND
     aws.client("dynamodb").delete_item(TableName=table, Key=key)
-    assert till.activate("good").outcome is Outcome.ACTIVATED
+    assert orders.activate("good").outcome is Outcome.ACTIVATED
 
 
 def test_a_run_that_outlives_its_claim_gives_no_answer_and_its_order_gets_it_later(
-    till: Till, emulator: Emulator, aws: Aws, table: str
+    orders: Orders, emulator: Emulator, aws: Aws, table: str
 ) -> None:
     class Slow(Client):
         def activate(self, code: str, loyalty_id: int) -> None:
             super().activate(code, loyalty_id)
-            assert till.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+            assert orders.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
 
     activator = Activator(Slow(emulator.url, Token(Secret())), Ledger(table, aws.client("dynamodb")))
     with pytest.raises(TryAgain) as failed:
         activator.activate(Redemption("good", 5, "1001"), deadline(-10))
     assert failed.value.reason == "in_progress"
-    assert till.activate("good", "1001").outcome is Outcome.ACTIVATED
+    assert orders.activate("good", "1001").outcome is Outcome.ACTIVATED

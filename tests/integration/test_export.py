@@ -1,4 +1,4 @@
-"""Exports end to end below the doors: an Altcraft over HTTP, an S3 over HTTP, in both wire formats."""
+"""Exports without the entry points: an Altcraft over HTTP, an S3 over HTTP, in both wire formats."""
 
 import gzip
 import hashlib
@@ -9,26 +9,20 @@ import secrets
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, get_args
 
 import msgspec
 import pytest
-import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.session import Session
 
-from altcraft.client import Client, Timeouts
 from altcraft.errors import Refused
-from altcraft.export import Export
 from altcraft.export_json import usual_batch
-from altcraft.token import Token
 from altcraft.wire import Wire
 from export_all.aws_errors import detail_of
 from export_all.exporter import Exporter
@@ -37,85 +31,21 @@ from export_all.manifest import Manifest, UnreadableManifest, begun, rfc3339
 from export_all.manifests import LIFETIME, Lease, Manifests, OtherExport
 from export_all.requests import ExportRequest
 from export_all.upload import Unconfirmed, part_bytes
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Cut, Drop, Late, Page, Refuse
+from local.emulator.http import Request, Response
+from local.engine import Aws
+from tests.integration.exporters import ID, REQUEST, Bucket, exporter_of, run
+from tests.proxy import PassOn, proxy
+from tests.secret import Secret
 
-ORDER = ExportRequest(6)
-ID = "20261122T030000Z-0123456789abcdef0123"
 SOON = timedelta(seconds=60)
-
-
-@dataclass
-class Secret:
-    """A secret in memory; each reading may give the next text."""
-
-    texts: list[str]
-
-    def text(self) -> str:
-        return self.texts[0]
-
-    def refresh(self) -> str:
-        if len(self.texts) > 1:
-            del self.texts[0]
-        return self.texts[0]
-
-
-@dataclass
-class Bucket:
-    """A bucket, and what is in it."""
-
-    s3: Any
-    name: str
-
-    def keys(self, prefix: str = "") -> list[str]:
-        found = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
-        return [item["Key"] for item in found.get("Contents", [])]
-
-    def read(self, key: str) -> bytes:
-        body: bytes = self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
-        assert manifest.key is not None
-        return [json.loads(line) for line in gzip.decompress(self.read(manifest.key)).splitlines()]
-
-    def latest(self, loyalty_id: int = 6) -> str:
-        newest: str = json.loads(self.read(f"crm/latest/loyalty_id={loyalty_id}.json"))["export_id"]
-        return newest
-
-    def half_uploads(self) -> list[Any]:
-        uploads: list[Any] = self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
-        return uploads
-
-
-@pytest.fixture
-def bucket(aws: Aws) -> Bucket:
-    s3: Any = aws.client("s3")
-    name = f"exports-{uuid.uuid4()}"
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return Bucket(s3, name)
-
-
-def exporter_of(bucket: Bucket, url: str, wire: Wire = "json", *tokens: str) -> Exporter:
-    secret = Secret(list(tokens) or ["local-altcraft-token"])
-
-    def source(loyalty_id: int) -> Export:
-        return Client(url, Token(secret), wire, Timeouts(connect=1, read=5)).export_all(loyalty_id)
-
-    return Exporter(bucket.s3, bucket.name, "crm/", source, progress_seconds=0.01)
 
 
 @pytest.fixture(params=get_args(Wire))
 def exporter(request: pytest.FixtureRequest, bucket: Bucket, emulator: Emulator) -> Exporter:
     emulator.programs.create(6, generated=1000)
     return exporter_of(bucket, emulator.url, request.param)
-
-
-def run(
-    exporter: Exporter, export_id: str = ID, order: ExportRequest = ORDER, request: str = "first", seconds: float = 60
-) -> Manifest:
-    return exporter.run(order, export_id, request, time.monotonic() + seconds)
 
 
 def test_a_program_lands_in_s3(exporter: Exporter, bucket: Bucket) -> None:
@@ -174,7 +104,7 @@ FAULTS: dict[str, tuple[AnyFault, str, bool]] = {
 
 
 @pytest.mark.parametrize(("fault", "type_", "retryable"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_failed_export_leaves_nothing_but_its_reason(
+def test_a_failed_export_leaves_only_its_reason(
     exporter: Exporter, bucket: Bucket, emulator: Emulator, fault: AnyFault, type_: str, retryable: bool
 ) -> None:
     emulator.faults.set([fault])
@@ -192,7 +122,7 @@ def test_a_failed_export_leaves_nothing_but_its_reason(
     assert run(exporter, request="another").status == "succeeded"
 
 
-def test_altcrafts_own_words_are_kept(exporter: Exporter, emulator: Emulator) -> None:
+def test_altcrafts_error_text_is_kept(exporter: Exporter, emulator: Emulator) -> None:
     emulator.faults.set([Refuse(error=402, error_text="Tariff limit reached")])
 
     error = run(exporter).error
@@ -215,12 +145,12 @@ def test_a_refused_token_is_counted_for_its_alarm(
 def test_a_new_token_is_read_when_the_old_one_is_refused(bucket: Bucket, emulator: Emulator) -> None:
     emulator.programs.create(6, generated=3)
 
-    manifest = run(exporter_of(bucket, emulator.url, "json", "an-old-token", "local-altcraft-token"))
+    manifest = run(exporter_of(bucket, emulator.url, secret=Secret(cached="an-old-token")))
 
     assert (manifest.status, manifest.codes) == ("succeeded", 3)
 
 
-def test_the_same_export_again_is_the_one_that_was_made(exporter: Exporter, bucket: Bucket, emulator: Emulator) -> None:
+def test_repeating_an_export_returns_the_first_one(exporter: Exporter, bucket: Bucket, emulator: Emulator) -> None:
     first = run(exporter)
     emulator.programs.create(6, generated=5)
 
@@ -228,7 +158,7 @@ def test_the_same_export_again_is_the_one_that_was_made(exporter: Exporter, buck
     assert len(bucket.keys("crm/promocodes/")) == 1
 
 
-def test_the_same_export_at_once_is_one_export(exporter: Exporter, bucket: Bucket) -> None:
+def test_concurrent_runs_of_an_export_make_one_export(exporter: Exporter, bucket: Bucket) -> None:
     manifests: list[Manifest] = []
     threads = [
         threading.Thread(target=lambda name: manifests.append(run(exporter, request=name)), args=(f"request {number}",))
@@ -239,31 +169,31 @@ def test_the_same_export_at_once_is_one_export(exporter: Exporter, bucket: Bucke
     for thread in threads:
         thread.join()
 
-    # Whoever came too late was shown the export that is being made
+    # The other run got the manifest of the running export
     assert len([manifest for manifest in manifests if manifest.status == "succeeded"]) >= 1
     assert {manifest.status for manifest in manifests} <= {"running", "succeeded"}
     assert len(bucket.keys("crm/promocodes/")) == 1
     assert bucket.half_uploads() == []
 
 
-def test_an_export_id_belongs_to_one_order(exporter: Exporter) -> None:
+def test_an_export_id_belongs_to_one_request(exporter: Exporter) -> None:
     run(exporter)
 
     with pytest.raises(OtherExport):
         run(exporter, order=ExportRequest(7))
 
 
-# --- killed runs, by what they leave behind ---------------------------------------------------------------------------
+# --- killed runs, by what they leave ----------------------------------------------------------------------------------
 
 
 def left_behind(exporter: Exporter, *, request: str, began: datetime, key: str = "") -> Lease:
     """What a run leaves that was killed: its hold."""
-    claimed = exporter.manifests.claim(ID, ORDER, key, request, began)
+    claimed = exporter.manifests.claim(ID, REQUEST, key, request, began)
     assert isinstance(claimed, Lease)
     return claimed
 
 
-def test_a_run_that_lives_is_left_alone(exporter: Exporter) -> None:
+def test_a_live_run_is_not_taken_over(exporter: Exporter) -> None:
     left_behind(exporter, request="first", began=datetime.now(UTC))
 
     assert run(exporter, request="second").status == "running"
@@ -297,12 +227,12 @@ def test_the_half_upload_of_a_killed_run_is_aborted(exporter: Exporter, bucket: 
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: no handler of ours has a say."""
+    """Ends a run as SIGKILL does: no `except Exception` of the code runs."""
 
 
 @dataclass(frozen=True)
 class DyingS3:
-    """S3, to a run that is killed as soon as its data object can be seen."""
+    """An S3 that kills the run as soon as its data object exists."""
 
     s3: Any
 
@@ -318,7 +248,7 @@ class DyingS3:
 
 @pytest.fixture
 def object_without_manifest(exporter: Exporter, bucket: Bucket) -> None:
-    """What is left of a run that was killed between its object and its manifest."""
+    """What a run leaves that was killed between its object and its manifest."""
     with pytest.raises(Killed):
         run(replace(exporter, s3=DyingS3(bucket.s3)))
     assert json.loads(bucket.read(f"crm/exports/{ID}.json"))["status"] == "running"
@@ -326,7 +256,7 @@ def object_without_manifest(exporter: Exporter, bucket: Bucket) -> None:
 
 
 @pytest.mark.usefixtures("object_without_manifest")
-def test_the_object_of_a_killed_run_is_made_good_by_the_next_try_without_altcraft(
+def test_the_object_of_a_killed_run_is_adopted_by_the_next_try_without_altcraft(
     exporter: Exporter, bucket: Bucket, emulator: Emulator
 ) -> None:
     emulator.faults.set([Page(calls=None)])
@@ -339,7 +269,7 @@ def test_the_object_of_a_killed_run_is_made_good_by_the_next_try_without_altcraf
 
 
 @pytest.mark.usefixtures("object_without_manifest")
-def test_the_object_of_a_killed_run_is_made_good_by_who_asks_for_its_status(exporter: Exporter, bucket: Bucket) -> None:
+def test_the_object_of_a_killed_run_is_adopted_by_a_status_request(exporter: Exporter, bucket: Bucket) -> None:
     now = datetime.now(UTC)
     assert (young := exporter.manifests.look(ID, now)) is not None
     assert young.status == "running"
@@ -350,7 +280,7 @@ def test_the_object_of_a_killed_run_is_made_good_by_who_asks_for_its_status(expo
     assert exporter.manifests.read(ID) == old
 
 
-def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
+def test_an_object_that_was_never_announced_is_replaced(exporter: Exporter, bucket: Bucket) -> None:
     # Given a run that was killed between its object and its manifest
     key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=gzip.compress(b'{"code":"A"}\n'))
@@ -362,7 +292,7 @@ def test_an_object_that_nobody_was_told_of_is_replaced(exporter: Exporter, bucke
     assert len(bucket.rows(manifest)) == manifest.codes == 1000
 
 
-def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) -> None:
+def test_latest_is_updated_after_a_kill(exporter: Exporter, bucket: Bucket) -> None:
     # Given a run that was killed between its manifest and `latest`
     run(exporter)
     bucket.s3.delete_object(Bucket=bucket.name, Key="crm/latest/loyalty_id=6.json")
@@ -372,7 +302,7 @@ def test_latest_is_made_good_after_a_kill(exporter: Exporter, bucket: Bucket) ->
     assert bucket.latest() == ID
 
 
-def test_a_run_that_gives_no_sign_of_life_reads_as_failed(exporter: Exporter) -> None:
+def test_a_run_without_a_recent_update_is_reported_as_failed(exporter: Exporter) -> None:
     now = datetime.now(UTC)
     left_behind(exporter, request="first", began=now)
 
@@ -384,7 +314,7 @@ def test_a_run_that_gives_no_sign_of_life_reads_as_failed(exporter: Exporter) ->
     assert (old.status, (old.error or {})["type"]) == ("failed", "killed")
 
 
-def test_a_run_that_takes_longer_than_a_function_lives_is_left_alone_while_it_gives_signs_of_life(
+def test_a_run_longer_than_a_functions_timeout_is_not_taken_over_while_it_updates_its_manifest(
     exporter: Exporter,
 ) -> None:
     # Given a run that began an hour ago, on a machine without a deadline, and wrote its counts just now
@@ -397,11 +327,11 @@ def test_a_run_that_takes_longer_than_a_function_lives_is_left_alone_while_it_gi
     assert (seen.status, seen.codes) == ("running", 5)
 
 
-# --- the hold, and latest ---------------------------------------------------------------------------------------------
+# --- the claim, and latest --------------------------------------------------------------------------------------------
 
 
 class Rows:
-    """An Altcraft that waits before its last row until it is told to go on."""
+    """An Altcraft that waits before its last row for the test."""
 
     bytes_in = 0
 
@@ -426,17 +356,17 @@ def test_a_run_that_was_superseded_publishes_nothing(bucket: Bucket) -> None:
     assert rows.reached.wait(10)
     second = left_behind(exporter, request="first", began=datetime.now(UTC))
 
-    # When the slow one gets to its end
+    # When the slow one ends
     rows.go_on.set()
     slow.join()
 
-    # Then the export is still the other's
+    # Then the export still belongs to the other
     assert seen == [second.manifest]
     assert bucket.keys("crm/promocodes/") == []
     assert second.save(codes=5).codes == 5
 
 
-def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
+def test_a_run_that_reaches_its_deadline_fails(bucket: Bucket) -> None:
     rows = Rows()
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows)
 
@@ -448,7 +378,7 @@ def test_a_run_that_meets_its_deadline_ends_as_failed(bucket: Bucket) -> None:
     rows.go_on.set()
 
 
-def test_a_run_tells_how_far_it_is(bucket: Bucket) -> None:
+def test_a_run_reports_its_progress(bucket: Bucket) -> None:
     rows = Rows()
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: rows, progress_seconds=0.01)
     running = threading.Thread(target=run, args=(exporter,))
@@ -467,7 +397,7 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
     manifests = Manifests(bucket.s3, bucket.name, "crm/")
     now = datetime.now(UTC)
     older, newer = (
-        replace(begun(name, ORDER, moment), status="succeeded", codes=1)
+        replace(begun(name, REQUEST, moment), status="succeeded", codes=1)
         for name, moment in (("older", now - timedelta(seconds=1)), ("newer", now))
     )
 
@@ -480,7 +410,8 @@ def test_latest_never_goes_backwards(bucket: Bucket) -> None:
 def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
     now = datetime.now(UTC)
     exports = [
-        replace(begun(f"export-{n}", ORDER, now + timedelta(seconds=n)), status="succeeded", codes=1) for n in range(8)
+        replace(begun(f"export-{n}", REQUEST, now + timedelta(seconds=n)), status="succeeded", codes=1)
+        for n in range(8)
     ]
     threads = [
         threading.Thread(target=Manifests(bucket.s3, bucket.name, "crm/").latest.publish, args=(manifest,))
@@ -498,7 +429,7 @@ def test_latest_is_the_newest_of_many_at_once(bucket: Bucket) -> None:
 
 
 def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, accept_fewer: bool = False) -> Manifest:
-    """Export a program 6 that has so many codes by now."""
+    """Export program 6 with this number of codes."""
     emulator.programs.create(6, generated=codes)
     return run(exporter, name, ExportRequest(6, accept_fewer=accept_fewer), request=name)
 
@@ -507,7 +438,7 @@ def export(exporter: Exporter, emulator: Emulator, codes: int, name: str, *, acc
     ("before", "after", "suspect"),
     [(100, 50, False), (100, 49, True), (100, 0, True), (1, 1, False), (3, 2, False), (3, 1, True), (0, 5, False)],
 )
-def test_an_export_that_shrank_is_kept_and_latest_stays(
+def test_an_export_that_shrank_is_kept_and_latest_does_not_move(
     bucket: Bucket, emulator: Emulator, before: int, after: int, suspect: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exporter = exporter_of(bucket, emulator.url)
@@ -520,10 +451,10 @@ def test_an_export_that_shrank_is_kept_and_latest_stays(
     assert len(bucket.rows(manifest)) == after
     assert exporter.manifests.read("export-2") == manifest
     assert bucket.latest() == ("export-1" if suspect else "export-2")
-    # And the metric for the alarm is there, once
+    # And the metric for the alarm is recorded, once
     counted = [line for line in capsys.readouterr().out.splitlines() if '"SuspectExports":[1.0]' in line]
     assert len(counted) == suspect
-    # And looking at it moves nothing
+    # And a status request moves nothing
     assert exporter.manifests.look("export-2", datetime.now(UTC)) == manifest
     assert bucket.latest() == ("export-1" if suspect else "export-2")
 
@@ -544,14 +475,14 @@ def test_a_first_export_without_codes_leaves_no_latest(bucket: Bucket, emulator:
     assert bucket.keys("crm/latest/") == []
 
 
-def test_a_suspect_export_is_accepted_by_who_asks_for_it(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_suspect_export_is_accepted_by_its_request(bucket: Bucket, emulator: Emulator) -> None:
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 100, "export-1")
 
     manifest = export(exporter, emulator, 3, "export-2", accept_fewer=True)
 
     assert (manifest.suspect, bucket.latest()) == (True, "export-2")
-    # And what comes after is compared with it
+    # And the next export is compared with it
     assert not export(exporter, emulator, 2, "export-3").suspect
 
 
@@ -567,7 +498,7 @@ def test_a_suspect_export_can_be_accepted_afterwards_without_a_new_one(bucket: B
 
 
 def test_an_export_that_was_overtaken_is_judged_by_what_latest_has_by_then(bucket: Bucket, emulator: Emulator) -> None:
-    # Given two exports that were judged at the same time, the older of them with far more codes
+    # Given two exports that were compared with `latest` at the same time, the older of them with far more codes
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 10, "export-1")
     small, now = export(exporter, emulator, 9, "export-3"), datetime.now(UTC)
@@ -602,7 +533,7 @@ STRANGE_MANIFESTS = {
 
 
 @pytest.mark.parametrize("strange", STRANGE_MANIFESTS.values(), ids=STRANGE_MANIFESTS.keys())
-def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_so(
+def test_an_unreadable_latest_is_replaced_only_if_an_operator_accepts_it(
     bucket: Bucket, emulator: Emulator, strange: bytes
 ) -> None:
     key = "crm/latest/loyalty_id=6.json"
@@ -614,7 +545,7 @@ def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_
     assert (manifest.status, manifest.suspect, bucket.read(key)) == ("succeeded", True, strange)
     assert export(exporter, emulator, 100, "export-3", accept_fewer=True).status == "succeeded"
     assert bucket.latest() == "export-3"
-    # And it stays as it is for whoever only looks at an export, accepted or good
+    # And a status request does not change it, whether the export is accepted or good
     good = export(exporter, emulator, 100, "export-4")
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
     assert exporter.manifests.look("export-3", datetime.now(UTC)) == exporter.manifests.read("export-3")
@@ -622,9 +553,11 @@ def test_a_latest_that_is_not_understood_is_not_touched_unless_an_operator_says_
     assert (good.suspect, bucket.read(key)) == (False, strange)
 
 
-def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_latest_of_a_newer_version_can_be_read(bucket: Bucket, emulator: Emulator) -> None:
     key = "crm/latest/loyalty_id=6.json"
-    newer = asdict(replace(begun("export-1", ORDER, datetime.now(UTC)), status="succeeded", codes=1000)) | {"shards": 5}
+    newer = asdict(replace(begun("export-1", REQUEST, datetime.now(UTC)), status="succeeded", codes=1000)) | {
+        "shards": 5
+    }
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=json.dumps(newer).encode())
     exporter = exporter_of(bucket, emulator.url)
 
@@ -633,9 +566,7 @@ def test_a_latest_of_a_newer_version_is_understood(bucket: Bucket, emulator: Emu
 
 
 @pytest.mark.parametrize("strange", [b"by hand", b'{"export_id": "another"}'])
-def test_a_manifest_that_is_not_understood_is_named_and_not_touched(
-    exporter: Exporter, bucket: Bucket, strange: bytes
-) -> None:
+def test_an_unreadable_manifest_is_named_and_not_changed(exporter: Exporter, bucket: Bucket, strange: bytes) -> None:
     key = f"crm/exports/{ID}.json"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=strange)
 
@@ -647,7 +578,7 @@ def test_a_manifest_that_is_not_understood_is_named_and_not_touched(
     assert bucket.keys("crm/promocodes/") == []
 
 
-def test_a_killed_run_that_is_suspect_is_adopted_and_latest_stays(bucket: Bucket, emulator: Emulator) -> None:
+def test_a_killed_run_that_is_suspect_is_adopted_and_latest_does_not_move(bucket: Bucket, emulator: Emulator) -> None:
     exporter = exporter_of(bucket, emulator.url)
     export(exporter, emulator, 100, "export-1")
     with pytest.raises(Killed):
@@ -659,7 +590,7 @@ def test_a_killed_run_that_is_suspect_is_adopted_and_latest_stays(bucket: Bucket
     assert (seen.status, seen.codes, seen.suspect, bucket.latest()) == ("succeeded", 3, True, "export-1")
 
 
-def test_moments_are_rfc_3339_in_utc() -> None:
+def test_times_are_rfc_3339_in_utc() -> None:
     assert rfc3339(datetime(2026, 11, 22, 3, 0, tzinfo=UTC)) == "2026-11-22T03:00:00.000Z"
 
 
@@ -682,7 +613,7 @@ class ManyRows:
 
 
 class BrokenS3:
-    """An S3 that takes no part of an upload."""
+    """An S3 that accepts no part of an upload."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
@@ -705,7 +636,7 @@ def test_a_large_export_is_uploaded_in_parts(bucket: Bucket) -> None:
     assert bucket.half_uploads() == []
 
 
-def test_a_large_export_that_nobody_was_told_of_is_replaced(bucket: Bucket) -> None:
+def test_a_large_export_that_was_never_announced_is_replaced(bucket: Bucket) -> None:
     key = f"crm/promocodes/loyalty_id=6/dt=2026-11-21/{ID}.jsonl.gz"
     bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"an earlier try's")
     exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows())
@@ -764,7 +695,7 @@ def answered(code: str, call: str) -> ClientError:
     ],
     ids=["nothing", "no such upload", "there is one"],
 )
-def test_an_object_is_good_though_the_answer_to_its_completion_is_lost(bucket: Bucket, again: Exception) -> None:
+def test_an_object_is_good_although_the_answer_to_its_completion_is_lost(bucket: Bucket, again: Exception) -> None:
     s3 = Forgetful(bucket.s3, "complete_multipart_upload", again)
 
     manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: ManyRows()))
@@ -776,19 +707,19 @@ def test_an_object_is_good_though_the_answer_to_its_completion_is_lost(bucket: B
 
 @dataclass
 class Proxied:
-    """An S3 to which a proxy answers some calls in its stead: HTTP 200, and nothing of S3's in it."""
+    """An S3 in front of which a proxy answers some calls itself: HTTP 200, without S3's fields."""
 
     s3: Any
     calls: frozenset[str]
     passed_on: bool = False
-    """Whether the call reaches S3 all the same."""
+    """Whether the call reaches S3 nevertheless."""
 
     def __getattr__(self, name: str) -> Any:
         return self._answered(name) if name in self.calls else getattr(self.s3, name)
 
     def _answered(self, name: str) -> Any:
         def answer(**request: Any) -> dict[str, Any]:
-            # Manifests pass: they are what is looked at here.
+            # Manifests pass, because the test reads them.
             if not request["Key"].startswith("crm/promocodes/"):
                 return dict(getattr(self.s3, name)(**request))
             if self.passed_on:
@@ -806,7 +737,7 @@ COMPLETIONS = {
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
 @pytest.mark.parametrize(("call", "batch"), COMPLETIONS.values(), ids=COMPLETIONS.keys())
-def test_an_answer_without_an_etag_is_not_believed(bucket: Bucket, call: str, batch: Any, passed_on: bool) -> None:
+def test_an_answer_without_an_etag_is_no_success(bucket: Bucket, call: str, batch: Any, passed_on: bool) -> None:
     rows = Batches([batch]) if batch else ManyRows()
     proxied = Proxied(bucket.s3, frozenset({call}), passed_on)
 
@@ -821,73 +752,29 @@ def test_an_answer_without_an_etag_is_not_believed(bucket: Bucket, call: str, ba
     assert bucket.half_uploads() == []
 
 
-class ProxyHandler(BaseHTTPRequestHandler):
-    """Passes everything on to S3, but answers one kind of request itself: HTTP 200, and a page of its own."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Proxy"
-
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        mine = re.fullmatch(self.server.mine, f"{self.command} {self.path}")
-        if mine and not self.server.passed_on:
-            return self._answer(200, {}, self.server.page)
-        headers = {name: text for name, text in self.headers.items() if name.lower() not in ("host", "expect")}
-        there = requests.request(self.command, self.server.s3 + self.path, data=body, headers=headers, timeout=30)
-        if mine:
-            return self._answer(200, {}, self.server.page)
-        kept = {
-            name: text for name, text in there.headers.items() if name.lower().startswith(("x-amz", "etag", "last"))
-        }
-        return self._answer(there.status_code, kept, there.content)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - as the server calls them
-
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, text in headers.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Proxy(ThreadingHTTPServer):
-    """Stands between an SDK and S3."""
-
-    daemon_threads = True
-
-    def __init__(self, s3: str, mine: str, page: bytes, *, passed_on: bool) -> None:
-        super().__init__(("127.0.0.1", 0), ProxyHandler)
-        self.s3, self.mine, self.page, self.passed_on = s3, mine, page, passed_on
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 PAGES = {"empty": b"", "HTML": b"<!DOCTYPE html><html><body>Welcome</body></html>", "text": b"OK"}
 
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["it was done", "it was not done"])
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
-@pytest.mark.parametrize("mine", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"])
+@pytest.mark.parametrize(
+    "completion", [r"POST .*\?uploadId=.*", r"PUT .*/promocodes/.*"], ids=["many parts", "one part"]
+)
 def test_a_proxys_page_is_not_taken_for_a_completion(
-    aws: Aws, bucket: Bucket, mine: str, page: bytes, passed_on: bool
+    aws: Aws, bucket: Bucket, completion: str, page: bytes, passed_on: bool
 ) -> None:
-    rows = ManyRows() if mine.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
-    with Proxy(aws.endpoint_url, mine, page, passed_on=passed_on) as proxy:
-        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    def answer(request: Request, pass_on: PassOn) -> Response:
+        mine = re.fullmatch(completion, f"{request.method} {request.target}")
+        reply = pass_on() if passed_on or not mine else Response(200)
+        return Response(200, page) if mine else reply
+
+    rows = ManyRows() if completion.startswith("POST") else Batches([usual_batch(b'{"code":"A"}')])
+    with proxy(aws.endpoint_url, answer) as between:
         quick = Config(retries={"mode": "standard", "total_max_attempts": 2})
-        s3 = Session().create_client("s3", endpoint_url=proxy.url, config=quick)
+        s3 = Session().create_client("s3", endpoint_url=between.url, config=quick)
 
         manifest = run(Exporter(s3, bucket.name, "crm/", lambda _: rows))
 
-        proxy.shutdown()
     if passed_on:
         assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
         assert hashlib.sha256(bucket.read(manifest.key or "")).hexdigest() == manifest.sha256
@@ -898,7 +785,7 @@ def test_a_proxys_page_is_not_taken_for_a_completion(
 
 
 @pytest.mark.parametrize("call", ["create_multipart_upload", "upload_part"])
-def test_a_part_that_nobody_confirms_ends_the_export(bucket: Bucket, call: str) -> None:
+def test_an_unconfirmed_part_fails_the_export(bucket: Bucket, call: str) -> None:
     manifest = run(Exporter(Proxied(bucket.s3, frozenset({call})), bucket.name, "crm/", lambda _: ManyRows()))
 
     assert (manifest.status, (manifest.error or {})["type"]) == ("failed", "storage_unavailable")
@@ -913,7 +800,7 @@ class Batches(list[Any]):
 
 @dataclass
 class Blind:
-    """An S3 that loses its answer to a completion, and then does not let anyone look."""
+    """An S3 that loses its answer to a completion, and then refuses to return the object."""
 
     s3: Any
     done: bool
@@ -937,21 +824,21 @@ class Blind:
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["it was done", "it was not done"])
-def test_an_object_that_nobody_can_look_at_is_neither_announced_nor_forgotten(bucket: Bucket, done: bool) -> None:
-    # Given a completion whose answer is lost, and an object that cannot be looked at
+def test_an_object_that_cannot_be_looked_up_is_neither_announced_nor_discarded(bucket: Bucket, done: bool) -> None:
+    # Given a completion whose answer is lost, and an object that cannot be looked up
     blind = Blind(bucket.s3, done)
     exporter = Exporter(blind, bucket.name, "crm/", lambda _: ManyRows())
     with pytest.raises(Unconfirmed, match="ask for the export's status later"):
         run(exporter)
-    assert (exporter.manifests.read(ID) or begun(ID, ORDER, datetime.now(UTC))).status == "running"
+    assert (exporter.manifests.read(ID) or begun(ID, REQUEST, datetime.now(UTC))).status == "running"
 
-    # Then the next try does not begin anew as long as it cannot look
+    # Then the next try does not export again as long as it cannot look the object up
     with pytest.raises(ClientError):
         run(exporter)
     with pytest.raises(ClientError):
         exporter.manifests.look(ID, datetime.now(UTC) + LIFETIME + SOON)
 
-    # And as soon as it can, it finds out
+    # And as soon as it can, it does
     blind.blind = False
     manifest = run(replace(exporter, s3=bucket.s3))
     assert (manifest.status, bucket.keys("crm/promocodes/"), bucket.latest()) == ("succeeded", [manifest.key], ID)
@@ -960,7 +847,7 @@ def test_an_object_that_nobody_can_look_at_is_neither_announced_nor_forgotten(bu
 
 @dataclass
 class LatestDenied:
-    """An S3 that takes no write below `latest/`."""
+    """An S3 that refuses writes below `latest/`."""
 
     s3: Any
 
@@ -986,20 +873,18 @@ def export_without_latest(bucket: Bucket, emulator: Emulator) -> Exporter:
     return exporter
 
 
-def test_latest_is_caught_up_by_who_looks(export_without_latest: Exporter, bucket: Bucket) -> None:
+def test_latest_is_updated_by_a_status_request(export_without_latest: Exporter, bucket: Bucket) -> None:
     denied = replace(export_without_latest, s3=LatestDenied(bucket.s3))
     now = datetime.now(UTC)
 
-    # Whoever looks too early is shown the manifest all the same
+    # A status request while it cannot be written gets the manifest nevertheless
     assert (seen := denied.manifests.look("export-1", now)) is not None
     assert (seen.status, bucket.keys("crm/latest/")) == ("succeeded", [])
     assert export_without_latest.manifests.look("export-1", now) == seen
     assert bucket.latest() == "export-1"
 
 
-def test_latest_is_caught_up_by_who_runs_next(
-    export_without_latest: Exporter, bucket: Bucket, emulator: Emulator
-) -> None:
+def test_latest_is_updated_by_the_next_run(export_without_latest: Exporter, bucket: Bucket, emulator: Emulator) -> None:
     # Given that the next run of the program fails, or is suspect
     emulator.faults.set([Page()])
     assert export(export_without_latest, emulator, 10, "export-2").status == "failed"
@@ -1020,7 +905,7 @@ def test_a_defect_is_recorded_and_raised(bucket: Bucket) -> None:
     assert "of ours" not in json.dumps(asdict(manifest))
 
 
-def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
+def test_a_missing_bucket_is_reported(bucket: Bucket) -> None:
     missing = Exporter(bucket.s3, "no-such-bucket", "", lambda _: ManyRows())
 
     with pytest.raises(ClientError) as caught:
@@ -1033,7 +918,7 @@ def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
 
 
 def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
-    """The function's environment, its secret made."""
+    """The function's environment, with its secret."""
     secret_id = f"token-{uuid.uuid4()}"
     secrets_manager: Any = aws.client("secretsmanager")
     secrets_manager.create_secret(Name=secret_id, SecretString="local-altcraft-token")
@@ -1049,17 +934,17 @@ def settings_of(aws: Aws, emulator: Emulator, bucket: Bucket) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("moment", ["at its start", "in the middle of its upload"])
-def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
+def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_repeated(
     bucket: Bucket, emulator: Emulator, aws: Aws, moment: str
 ) -> None:
-    # Given an export in a process of its own, of a program that takes minutes to read
+    # Given an export in its own process, of a program that takes minutes to read
     emulator.programs.create(6, generated=100_000_000)
     settings = settings_of(aws, emulator, bucket)
     event = json.dumps({"loyalty_id": 6, "export_id": ID})
     command = [sys.executable, "-m", "tests.integration.export_process", event]
     with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
 
-        def told() -> dict[str, str]:
+        def owner() -> dict[str, str]:
             try:
                 answer = bucket.s3.head_object(Bucket=bucket.name, Key=f"crm/exports/{ID}.json")
             except ClientError:
@@ -1068,14 +953,14 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
             return metadata
 
         # When it is killed
-        while not told() if moment == "at its start" else "upload" not in told():
+        while not owner() if moment == "at its start" else "upload" not in owner():
             assert process.poll() is None
         process.kill()
 
     # Then there is no data
     assert bucket.keys("crm/promocodes/") == []
     assert bucket.keys("crm/latest/") == []
-    # And Lambda's next try of the request makes the export, and nothing is left of the first
+    # And Lambda's retry of the request makes the export, and nothing is left of the first
     manifest = run(Exporter(bucket.s3, bucket.name, "crm/", lambda _: ManyRows()))
     assert manifest.status == "succeeded"
     assert bucket.half_uploads() == []
@@ -1086,7 +971,7 @@ def test_an_export_killed_at_any_moment_leaves_no_data_and_can_be_run_again(
 
 
 def invoke(settings: dict[str, str], event: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run the handler in a sandbox of its own."""
+    """Run the handler in its own process."""
     command = [sys.executable, "-m", "tests.integration.export_process", json.dumps(event)]
     environment = {name: text for name, text in (os.environ | settings).items() if text}
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
@@ -1106,7 +991,7 @@ def post(body: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=["an unreadable secret", "no address"],
 )
-def test_what_is_not_set_up_is_named_in_the_manifest(
+def test_a_missing_setting_is_named_in_the_manifest(
     aws: Aws, emulator: Emulator, bucket: Bucket, wrong: dict[str, str], name: str, words: str
 ) -> None:
     done = invoke(settings_of(aws, emulator, bucket) | wrong, {"loyalty_id": 6})
@@ -1140,7 +1025,9 @@ def test_a_wrong_setting_is_named(
         assert words in done.stderr.splitlines()[-1]
 
 
-def test_an_export_that_cannot_be_begun_does_not_say_running(aws: Aws, emulator: Emulator, bucket: Bucket) -> None:
+def test_an_export_that_cannot_be_begun_is_not_reported_as_running(
+    aws: Aws, emulator: Emulator, bucket: Bucket
+) -> None:
     # Given a Lambda that does not answer
     nowhere = {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"}
 
@@ -1151,7 +1038,7 @@ def test_an_export_that_cannot_be_begun_does_not_say_running(aws: Aws, emulator:
     assert json.loads(bucket.read(key))["status"] == "failed"
 
 
-def test_ten_thousand_parts_hold_what_an_object_may_hold() -> None:
+def test_ten_thousand_parts_hold_the_largest_object() -> None:
     sizes = [part_bytes(number) for number in range(1, 10_001)]
 
     assert sum(sizes) >= 5 << 40

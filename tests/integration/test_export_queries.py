@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,16 +18,13 @@ import pytest
 from export_all.exporter import Exporter
 from export_all.requests import ExportRequest
 from local import analytics
-from local.aws import Aws
 from local.emulator import Emulator
-from tests.integration.test_export import Bucket, bucket, exporter_of, run
+from local.engine import Aws
+from tests.integration.exporters import Bucket, exporter_of, run
 from tests.unit.synthesis import EVERYTHING, document, synthesise
-
-__all__ = ["bucket"]  # the fixture
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YESTERDAY, TOMORROW = NOW - timedelta(days=1), NOW + timedelta(days=1)
-TODAY = NOW.date().isoformat()
 
 KINDS = ("activated only by us", "activated only in Altcraft", "agreed", "held by an order but not activated")
 
@@ -36,7 +34,7 @@ def text(moment: datetime) -> str:
 
 
 def ledger_item(code: str, state: str, *, loyalty_id: int = 5, **others: Any) -> dict[str, Any]:
-    """An item of the table of redemptions, as DynamoDB JSON has it."""
+    """An item of the table of redemptions, in DynamoDB JSON."""
     texts = {"code": code, "state": state, "order_id": f"eu-shop/{code}", "last_outcome": "activated", **others}
     item = {
         name: {"N" if isinstance(value, int) else "S": str(value)} for name, value in texts.items() if value is not None
@@ -45,7 +43,7 @@ def ledger_item(code: str, state: str, *, loyalty_id: int = 5, **others: Any) ->
 
 
 def export_ledger(folder: Path, moment: datetime, *items: dict[str, Any], whole: bool = True) -> None:
-    """What DynamoDB leaves of an export to S3.
+    """Write what DynamoDB's export to S3 writes.
 
     Source: Amazon DynamoDB Developer Guide, "DynamoDB table export output format".
     """
@@ -70,7 +68,7 @@ def exporter(bucket: Bucket, emulator: Emulator, aws: Aws) -> Exporter:
 
 @pytest.fixture
 def exports(tmp_path: Path, bucket: Bucket, exporter: Exporter, emulator: Emulator) -> Path:
-    """Exports of three programs in all formats, good, failed and suspect ones, in a folder as they lie in S3."""
+    """Exports of three programs in all formats, good, failed and suspect ones, in a folder laid out as in S3."""
     programs = emulator.programs
     programs.add(5, "free", "=SUM(1)", "'quoted", 'a "b", c')
     programs.add(5, "given", "bought", attached=True)
@@ -102,15 +100,21 @@ def exports(tmp_path: Path, bucket: Bucket, exporter: Exporter, emulator: Emulat
     return tmp_path
 
 
+def day_of(folder: Path, export_id: str) -> str:
+    """The day on which an export began, as its partition has it: midnight may lie between two of them."""
+    day: str = json.loads((folder / f"crm/exports/{export_id}.json").read_text())["started_at"][:10]
+    return day
+
+
 def files_of(table: dict[str, Any], folder: Path) -> list[str]:
-    """The files that a table of the template lies over."""
+    """The files that a table of the template reads."""
     place = table["Parameters"].get("storage.location.template") or table["StorageDescriptor"]["Location"]
     pattern = re.sub(r"\$\{\w+\}", "*", place.removeprefix("s3://ExportBucket/"))
     return sorted(str(path) for path in folder.glob(f"{pattern}**/*") if path.is_file() and path.name[0] not in "._")
 
 
 def ask(folder: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What a statement finds, over the tables of the template and the views of docs/queries."""
+    """The result of a statement over the tables of the template and the views of docs/queries."""
     with analytics.engine() as engine:
         tables = [table["TableInput"] for table in synthesise(EVERYTHING).of("AWS::Glue::Table").values()]
         for table in tables:
@@ -152,11 +156,12 @@ def test_promocodes_shows_every_format_alike(
         f"SELECT code, state, loyalty_id, dt, output_format FROM promocodes WHERE export_id = '{export_id}'",  # noqa: S608
     )
 
-    assert sorted(found) == sorted((code, state, 5, TODAY, output_format) for code, state in states.items())
+    day = day_of(exports, export_id)
+    assert sorted(found) == sorted((code, state, 5, day, output_format) for code, state in states.items())
 
 
-def test_promocodes_has_the_same_marks_in_every_format(exports: Path) -> None:
-    marks = ask(
+def test_promocodes_has_the_same_timestamps_in_every_format(exports: Path) -> None:
+    timestamps = ask(
         exports,
         """
         SELECT code, count(DISTINCT from_iso8601_timestamp(attached)), count(DISTINCT from_iso8601_timestamp(activated)),
@@ -165,7 +170,7 @@ def test_promocodes_has_the_same_marks_in_every_format(exports: Path) -> None:
         """,
     )
 
-    assert {row[0]: row[1:] for row in marks if any(row[1:5])} == {
+    assert {row[0]: row[1:] for row in timestamps if any(row[1:5])} == {
         "bought": (1, 1, 0, 0, 2),
         "given": (1, 0, 0, 0, 2),
         "gone": (1, 1, 0, 0, 2),
@@ -174,10 +179,12 @@ def test_promocodes_has_the_same_marks_in_every_format(exports: Path) -> None:
     }
 
 
-def test_promocodes_latest_is_one_export_of_each_program_and_no_suspect_one(exports: Path) -> None:
+def test_promocodes_latest_is_one_export_of_each_program_and_not_a_suspect_one(exports: Path) -> None:
     found = ask(exports, "SELECT DISTINCT loyalty_id, export_id, dt FROM promocodes_latest ORDER BY 1")
 
-    assert found == [(5, "e-53", TODAY), (6, "e-61", TODAY), (7, "e-74", TODAY)]
+    assert found == [
+        (program, good, day_of(exports, good)) for program, good in ((5, "e-53"), (6, "e-61"), (7, "e-74"))
+    ]
     assert ask(exports, "SELECT count(*) FROM promocodes_latest") == [(len(LATER) + 1 + 2,)]
 
 
@@ -200,7 +207,7 @@ def test_promocodes_history_has_the_spans_of_each_state(exports: Path) -> None:
         ("free", "free", began["e-51"], None),
         ("fresh", "free", began["e-52"], None),
     ]
-    # A suspect export in between is none, and neither is a failed one
+    # A suspect export in between is ignored, and so is a failed one
     assert history(7, "x", "y", "z") == [
         ("x", "free", began["e-71"], began["e-73"]),
         ("x", "free", began["e-74"], None),
@@ -226,14 +233,14 @@ ITEMS = [
 
 @pytest.fixture
 def reconciled(exports: Path) -> Path:
-    """The exports, and three of the ledger: an older one, the newest whole one, and a newer one that goes on."""
+    """The exports, and three of the ledger: an older one, the newest complete one, and a newer unfinished one."""
     export_ledger(exports, YESTERDAY, ledger_item("free", "claimed", claimed_at=text(YESTERDAY)))
     export_ledger(exports, AFTER, *ITEMS)
     export_ledger(exports, AFTER + timedelta(hours=1), ledger_item("given", "redeemed"), whole=False)
     return exports
 
 
-def test_the_ledger_is_its_newest_whole_export(reconciled: Path) -> None:
+def test_the_ledger_is_its_newest_complete_export(reconciled: Path) -> None:
     found = ask(
         reconciled, "SELECT loyalty_id, code, state, order_id, redeemed_at, ledger_at FROM ledger ORDER BY 1, 2"
     )
@@ -245,7 +252,7 @@ def test_the_ledger_is_its_newest_whole_export(reconciled: Path) -> None:
     assert "=SUM(1)" not in {row[1] for row in found}
 
 
-def test_reconciliation_names_four_kinds_and_leaves_out_what_happened_in_between(reconciled: Path) -> None:
+def test_reconciliation_has_four_kinds_and_ignores_changes_between_the_exports(reconciled: Path) -> None:
     found = ask(reconciled, "SELECT kind, code, order_id, export_id FROM reconciliation ORDER BY 1, 2")
 
     assert found == [
@@ -258,7 +265,7 @@ def test_reconciliation_names_four_kinds_and_leaves_out_what_happened_in_between
     assert {row[0] for row in found} == set(KINDS)
 
 
-def test_reconciliation_with_an_older_ledger_does_not_blame_altcraft_for_what_came_after(exports: Path) -> None:
+def test_reconciliation_with_an_older_ledger_ignores_later_activations_in_altcraft(exports: Path) -> None:
     export_ledger(exports, YESTERDAY, ledger_item("given", "claimed", claimed_at=text(YESTERDAY)))
 
     found = ask(exports, "SELECT kind, code FROM reconciliation")
@@ -275,14 +282,17 @@ def test_without_an_export_of_the_ledger_there_is_nothing_to_reconcile(exports: 
 
 def test_status_by_program(exports: Path) -> None:
     assert saved(exports, "status_by_program") == [
-        (5, TODAY, 10, 2, 1, 1, 6),
-        (6, TODAY, 1, 0, 0, 0, 1),
-        (7, TODAY, 2, 0, 0, 0, 2),
+        (5, day_of(exports, "e-53"), 10, 2, 1, 1, 6),
+        (6, day_of(exports, "e-61"), 1, 0, 0, 0, 1),
+        (7, day_of(exports, "e-74"), 2, 0, 0, 0, 2),
     ]
 
 
 def test_activations_per_day(exports: Path) -> None:
-    assert saved(exports, "activations_per_day") == [(5, NOW.date(), 2)]
+    moments = ask(exports, "SELECT activated FROM promocodes_latest WHERE code IN ('bought', 'gone')")
+    days = Counter(datetime.fromisoformat(moment).date() for (moment,) in moments)
+    assert days.total() == 2
+    assert sorted(saved(exports, "activations_per_day")) == sorted((5, day, count) for day, count in days.items())
 
 
 def test_attached_not_used(exports: Path) -> None:
@@ -319,14 +329,14 @@ def test_every_view_and_query_is_run_and_listed() -> None:
     assert all(f"(views/{name}.sql)" in readme for name in analytics.VIEWS)
 
 
-def test_the_template_holds_what_the_files_say() -> None:
+def test_the_template_agrees_with_the_files() -> None:
     text = analytics.TEMPLATE.read_text(encoding="utf-8")
 
     assert text == analytics.written(text, document()), "run `make analytics`"
 
 
 def views() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Each view of the template: its name, what Glue knows of it, and the definition that Athena reads."""
+    """Each view of the template: its name, its Glue table, and the definition that Athena reads."""
     for table in synthesise(EVERYTHING).of("AWS::Glue::Table").values():
         one = table["TableInput"]
         if one["TableType"] == "VIRTUAL_VIEW":
@@ -335,7 +345,7 @@ def views() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
             yield one["Name"], one, json.loads(base64.b64decode(packed[1]))
 
 
-def test_a_view_is_kept_as_athena_keeps_one() -> None:
+def test_a_view_is_stored_in_athenas_format() -> None:
     kept = list(views())
 
     assert [name for name, _, _ in kept] == list(analytics.VIEWS)

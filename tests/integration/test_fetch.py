@@ -1,13 +1,10 @@
-"""Calls to the APIs of shops, by the worker: each platform's stand-in over HTTP, a real queue, and TLS with a name to prove."""
+"""The worker's calls to the APIs of shops: a fake of each platform over HTTP, a real queue, and TLS with host names."""
 
 import datetime
-import ipaddress
 import json
 import ssl
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,31 +21,20 @@ from activate.fetcher import Fetcher
 from activate.intake import Intake
 from activate.quarantine import Quarantine
 from activate.redemption import TryAgain
-from activate.shop_api import MOST_BYTES, Unanswered, ask, connect, pinned
+from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
-from activate.worker import PATIENCE_SECONDS, Worker
-from local.aws import Aws
-from local.http import HangUp, Request, Response, Server
+from activate.worker import MAX_AGE_SECONDS, Worker
+from local.emulator.http import HangUp, Request, Response, Server
+from local.engine import Aws
 from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
+from tests.secret import Secret
 
 DOCUMENT: dict[str, Any] = json.loads(SOURCES.read_text())
 
 
-class Secret:
-    """The document of sources."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._text = json.dumps(document)
-
-    def text(self) -> str:
-        return self._text
-
-    refresh = text
-
-
 class Shops:
-    """The APIs of the shops, as they answer: one stand-in for all of them."""
+    """The answers of the shops' APIs: one fake for all of them."""
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
@@ -60,7 +46,7 @@ class Shops:
 
     @staticmethod
     def documented(request: Request) -> Response:
-        """What the platforms document, for their own keys.
+        """Answer as the platforms document, if the request has their keys.
 
         Sources: Ecwid REST API, "Get order"; BigCommerce, "List order coupons"; InSales API, "Discount code"; Stripe API,
         "Retrieve a promotion code".
@@ -86,19 +72,19 @@ class Shops:
         }
         for (header, key, path), answer in answers.items():
             if request.path == path:
-                return Response(200, json.dumps(answer).encode()) if request.header(header) == key else Response(401)
+                return Response(200, json.dumps(answer).encode()) if request.headers[header] == key else Response(401)
         return Response(404)
 
 
 class Bench:
-    """An intake, a queue and a worker, whose calls to shops come to a stand-in."""
+    """An intake, a queue and a worker, whose calls to shops go to the fake."""
 
     def __init__(self, aws: Aws, shops: Server, document: dict[str, Any]) -> None:
         self.sqs = aws.client("sqs")
         self.queue_url, self.dead_letters_url = (
             self.sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("activations", "dead")
         )
-        sources, queue = Sources(Secret(document)), ActivationQueue(self.sqs, self.queue_url)
+        sources, queue = Sources(Secret(json.dumps(document))), ActivationQueue(self.sqs, self.queue_url)
         self.intake = Intake(sources, queue, Quarantine(lambda: aws.client("s3"), "none", ""))
         at = urlsplit(shops.url)
         self.hosts: list[str] = []
@@ -110,7 +96,7 @@ class Bench:
         self.fetcher = Fetcher(sources, queue, connect_to)
 
     def deliver(self, name: str, body: bytes) -> None:
-        """A webhook, as it comes through AWS."""
+        """Deliver a webhook through AWS."""
         record = {"messageId": "m", "eventSourceARN": name, "body": body.decode()}
         assert self.intake.receive_messages({"Records": [record]}) == {"batchItemFailures": []}
 
@@ -126,7 +112,7 @@ class Bench:
     def work(self, received: list[dict[str, Any]], *, first_received_ms_ago: int = 0) -> list[str]:
         """The messages that come back from the worker."""
         activator: Any = None  # no message here is a code
-        context: Any = None  # the library of batches only passes it on
+        context: Any = None  # Powertools only passes it on
         worker = Worker(activator, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
         first = "ApproximateFirstReceiveTimestamp"
         records = [
@@ -171,14 +157,14 @@ def bench(aws: Aws, shops: Shops, monkeypatch: pytest.MonkeyPatch) -> Iterator[B
         ),
     ],
 )
-def test_given_a_webhook_with_an_id_then_the_shop_is_asked_and_its_codes_are_queued(
+def test_given_a_webhook_with_an_id_then_the_shops_api_is_called_and_its_codes_are_queued(
     bench: Bench, shops: Shops, name: str, body: str, host: str, order_id: str, code: str
 ) -> None:
     bench.deliver(name, (EVENTS / "bodies" / body).read_bytes())
     assert not shops.asked
     assert bench.work(bench.received()) == []
     assert bench.hosts == [host]
-    assert shops.asked[0].header("host") == host
+    assert shops.asked[0].headers["host"] == host
     queued = [json.loads(message["Body"]) for message in bench.received()]
     assert [(message["code"], message["loyalty_id"], message["order_id"]) for message in queued] == [
         (code, 5, order_id)
@@ -219,7 +205,7 @@ class TestAnswers:
             (answering({"paymentStatus": "PAID", "id": "X", "discountCoupon": {"code": 1.5}}), None),
         ],
     )
-    def test_given_an_answer_that_is_not_understood_then_it_is_asked_again_and_nothing_queued(
+    def test_given_an_answer_that_is_not_understood_then_the_call_is_retried_and_nothing_queued(
         self, bench: Bench, shops: Shops, answer: Callable[[Request], Response], reason: str | None
     ) -> None:
         shops.answer = answer
@@ -249,14 +235,16 @@ class TestAnswers:
         assert bench.received() == []
 
     @pytest.mark.parametrize("name", ["gone", "eu-shop"])
-    def test_given_a_source_that_is_gone_or_asks_no_more_then_it_waits(self, bench: Bench, name: str) -> None:
+    def test_given_a_source_that_was_removed_or_has_no_fetch_any_more_then_the_message_waits(
+        self, bench: Bench, name: str
+    ) -> None:
         with pytest.raises(TryAgain) as raised:
             bench.fetcher.take(order(name))
         assert str(raised.value.reason) == "source_unavailable"
 
 
 class TestWorker:
-    def test_given_the_api_is_down_then_the_message_comes_back_and_goes_through_once_it_is_up(
+    def test_given_the_api_is_down_then_the_message_comes_back_and_succeeds_once_it_is_up(
         self, bench: Bench, shops: Shops
     ) -> None:
         bench.deliver("ecwid", (EVENTS / "bodies" / "ecwid.json").read_bytes())
@@ -273,13 +261,13 @@ class TestWorker:
     ) -> None:
         bench.deliver("ecwid", (EVENTS / "bodies" / "ecwid.json").read_bytes())
         shops.answer = answering(b"", 503)
-        assert bench.work(bench.received(), first_received_ms_ago=PATIENCE_SECONDS * 1000) == []
+        assert bench.work(bench.received(), first_received_ms_ago=MAX_AGE_SECONDS * 1000) == []
         [letter] = bench.received(bench.dead_letters_url)
         assert letter["MessageAttributes"]["reason"]["StringValue"] == "shop_unreachable"
         assert json.loads(letter["Body"])["fetch"] == "/api/v3/1003/orders/XJ12H"
 
 
-def test_given_a_name_of_this_machine_then_no_connection_is_made() -> None:
+def test_given_a_host_name_of_this_machine_then_no_connection_is_made() -> None:
     with pytest.raises(Unanswered) as raised:
         connect("localhost")
     assert raised.value.reason == "shop_refused"
@@ -287,7 +275,7 @@ def test_given_a_name_of_this_machine_then_no_connection_is_made() -> None:
 
 @pytest.fixture(scope="module")
 def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
-    """A shop at 127.0.0.1 that proves to be shop.example.com: its port, and the authority that vouches for it."""
+    """A shop at 127.0.0.1 with a certificate for shop.example.com: its port, and the file of its CA."""
     folder: Path = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example.com")])
@@ -308,49 +296,36 @@ def tls_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, st
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
-    class Answering(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"host": self.headers["Host"], "path": self.path}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def answer(request: Request) -> Response:
+        return Response(200, json.dumps({"host": request.headers["Host"], "path": request.path}).encode())
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    server = HTTPServer((str(ipaddress.IPv4Address(0x7F000001)), 0), Answering)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port, str(folder / "certificate.pem")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(answer) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield server.port, str(folder / "certificate.pem")
 
 
 class TestTls:
-    """The address was checked before; that it is the host, TLS has to prove."""
+    """TLS has to verify that the checked address is the host."""
 
-    def test_given_the_host_proves_its_name_then_it_is_asked_at_the_pinned_address(
+    def test_given_a_valid_certificate_then_the_host_is_called_at_the_pinned_address(
         self, tls_shop: tuple[int, str]
     ) -> None:
         port, authorities = tls_shop
         pool = pinned("shop.example.com", "127.0.0.1", port, authorities)
-        answer = ask(pool, "shop.example.com", "GET", "/orders/1", {})
+        answer = call(pool, "shop.example.com", "GET", "/orders/1", {})
         pool.close()
         assert answer == {"host": "shop.example.com", "path": "/orders/1"}
 
     @pytest.mark.parametrize(("host", "trusted"), [("other.example.com", True), ("shop.example.com", False)])
-    def test_given_it_proves_nothing_then_it_is_not_asked(
+    def test_given_an_invalid_certificate_then_the_host_is_not_called(
         self, tls_shop: tuple[int, str], host: str, trusted: bool
     ) -> None:
         port, authorities = tls_shop
         pool = pinned(host, "127.0.0.1", port, authorities if trusted else None)
         with pytest.raises(Unanswered) as raised:
-            ask(pool, host, "GET", "/orders/1", {"Authorization": "hush"})
+            call(pool, host, "GET", "/orders/1", {"Authorization": "hush"})
         pool.close()
         assert raised.value.reason == "shop_unreachable"
         assert "hush" not in str(raised.value)

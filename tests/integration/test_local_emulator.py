@@ -3,10 +3,12 @@
 import gzip
 import json
 import re
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -287,6 +289,26 @@ def test_gzip_is_sent_to_whom_it_suits(altcraft: Altcraft) -> None:
     assert gzip.decompress(packed.raw.read(decode_content=False)) == plain.content
 
 
+def test_a_client_that_waits_before_it_sends_its_body_is_let_send_it(altcraft: Altcraft) -> None:
+    address = urlsplit(altcraft.emulator.url)
+    body = json.dumps({"token": "wrong"}).encode()
+    head = f"POST /api/v1.1/promocodes/get HTTP/1.1\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: -1", "Content-Length: many"])
+def test_a_body_without_a_length_is_refused_and_the_connection_ends(altcraft: Altcraft, framing: str) -> None:
+    address = urlsplit(altcraft.emulator.url)
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=10) as connection:
+        connection.sendall(f"POST /api/v1.1/promocodes/get HTTP/1.1\r\n{framing}\r\n\r\n0\r\n\r\n".encode())
+        reply = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert reply.startswith(b"HTTP/1.1 411 ")
+
+
 # --- faults --------------------------------------------------------------------------------------------------------------
 
 
@@ -297,7 +319,7 @@ def attached(altcraft: Altcraft) -> Altcraft:
 
 
 def set_faults(altcraft: Altcraft, *faults: AnyFault) -> None:
-    """Set faults through the control door, as another process would."""
+    """Set faults through the control routes, as another process would."""
     reply = altcraft.control("PUT", "/faults", msgspec.to_builtins(list(faults)))
     assert reply.status_code == 200, reply.text
 
@@ -390,15 +412,13 @@ def test_a_fraction_of_the_calls_fails_the_same_in_every_run(attached: Altcraft)
         ("GET", "/nothing", None, 404),
     ],
 )
-def test_the_control_door_names_what_is_wrong(
-    altcraft: Altcraft, method: str, path: str, body: object, status: int
-) -> None:
+def test_control_names_what_is_wrong(altcraft: Altcraft, method: str, path: str, body: object, status: int) -> None:
     before = altcraft.control("GET", "/settings").json()
     assert altcraft.control(method, path, body).status_code == status
     assert altcraft.control("GET", "/settings").json() == before
 
 
-def test_the_control_door_seeds_and_forgets(altcraft: Altcraft) -> None:
+def test_control_seeds_and_forgets(altcraft: Altcraft) -> None:
     seed = {"codes": ["A", "B"], "attached": True, "expire_date": "2030-01-01T00:00:00Z"}
     altcraft.control("POST", "/programs/5/codes", seed)
     state = altcraft.ask("get", code="B")["data"]

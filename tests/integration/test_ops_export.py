@@ -1,4 +1,4 @@
-"""`make export`, as a person at a laptop runs it."""
+"""`make export`, run like a person at a laptop runs it."""
 
 import gzip
 import json
@@ -16,10 +16,7 @@ import pytest
 from local.emulator import Emulator
 from local.emulator.faults import Late
 from local.waiting import wait_until
-from tests.integration.test_export import Bucket, bucket
-
-__all__ = ["bucket"]  # the fixture
-
+from tests.integration.exporters import Bucket
 
 COMMAND = [sys.executable, "-m", "ops", "export"]
 STOPPED = "Stopped; nothing was exported.\n"
@@ -39,7 +36,7 @@ def export(emulator: Emulator, **variables: str) -> subprocess.CompletedProcess[
 
 @contextmanager
 def exporting(emulator: Emulator, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Run it on a program that takes minutes to read; ended at the latest after the block."""
+    """Run it on a program that takes minutes to read; it is ended after the block at the latest."""
     emulator.programs.create(6, generated=100_000_000)
     with subprocess.Popen(
         COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(emulator, **variables)
@@ -49,7 +46,7 @@ def exporting(emulator: Emulator, **variables: str) -> Iterator[subprocess.Popen
 
 
 def parts(folder: Path) -> list[Path]:
-    """The files in the making that hold something by now."""
+    """The unfinished files that already hold data."""
     found = []
     for part in folder.glob(".*.part"):
         with suppress(FileNotFoundError):  # finished or removed meanwhile
@@ -81,7 +78,7 @@ def test_a_program_lands_in_s3(emulator: Emulator, bucket: Bucket) -> None:
     assert f"{export_id}.parquet" in done.stdout
 
 
-def test_a_program_that_has_shrunk_is_told_and_accepted(emulator: Emulator, bucket: Bucket) -> None:
+def test_a_program_that_has_shrunk_is_reported_and_can_be_accepted(emulator: Emulator, bucket: Bucket) -> None:
     to = f"s3://{bucket.name}/crm/"
     emulator.programs.create(6, generated=1000)
     assert export(emulator, TO=to).returncode == 0
@@ -137,7 +134,7 @@ def test_a_wrong_variable_is_named(aws: object, emulator: Emulator, variables: d
     assert "Traceback" not in done.stderr
 
 
-# --- ended by hand, or killed -----------------------------------------------------------------------------------------
+# --- stopped, or killed -----------------------------------------------------------------------------------------------
 
 
 def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
@@ -152,7 +149,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="It lo
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ended_while_it_starts_it_says_one_line(emulator: Emulator, tmp_path: Path, number: signal.Signals) -> None:
+def test_stopped_while_it_starts_it_prints_one_line(emulator: Emulator, tmp_path: Path, number: signal.Signals) -> None:
     with exporting(emulator, TO=str(tmp_path)) as process:
         wait_until(lambda: catches(process, signal.SIGTERM), 30)
         process.send_signal(number)
@@ -163,7 +160,7 @@ def test_ended_while_it_starts_it_says_one_line(emulator: Emulator, tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ended_in_the_middle_it_says_one_line_and_leaves_nothing(
+def test_stopped_in_the_middle_it_prints_one_line_and_leaves_nothing(
     emulator: Emulator, tmp_path: Path, number: signal.Signals
 ) -> None:
     with exporting(emulator, TO=str(tmp_path)) as process:
@@ -176,8 +173,8 @@ def test_ended_in_the_middle_it_says_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_killed_it_leaves_a_part_that_the_next_run_removes_and_no_other(emulator: Emulator, tmp_path: Path) -> None:
-    # Given a part of a killed run, one of a run that lives, and a file of another program
+def test_killed_it_leaves_a_part_file_that_the_next_run_removes(emulator: Emulator, tmp_path: Path) -> None:
+    # Given a part file of a killed run, one of a live run, and a file of another program
     other = tmp_path / ".notes.part"
     other.write_text("not ours")
     with exporting(emulator, TO=str(tmp_path)) as killed:
@@ -187,17 +184,17 @@ def test_killed_it_leaves_a_part_that_the_next_run_removes_and_no_other(emulator
         (abandoned,) = set(parts(tmp_path)) - {other}
         with exporting(emulator, TO=str(tmp_path)) as living:
             wait_until(lambda: set(parts(tmp_path)) - {other, abandoned}, 30)
-            # Then the one that lives has removed it
+            # Then the live run has removed the first
             (written,) = set(parts(tmp_path)) - {other}
             assert written != abandoned
-            # And a third removes no part of a run that lives
+            # And a third removes no part file of a live run
             emulator.programs.create(7, generated=10)
             assert export(emulator, TO=str(tmp_path), LOYALTY_ID="7").returncode == 0
             assert written.exists()
             assert living.poll() is None
 
 
-def test_ended_by_hand_an_export_to_s3_has_failed(emulator: Emulator, bucket: Bucket) -> None:
+def test_an_export_to_s3_that_is_stopped_has_failed(emulator: Emulator, bucket: Bucket) -> None:
     def uploading() -> bool:
         return bool(bucket.half_uploads())
 
@@ -219,7 +216,7 @@ def test_ended_by_hand_an_export_to_s3_has_failed(emulator: Emulator, bucket: Bu
 
 @linux
 @pytest.mark.parametrize(
-    ("redirection", "told"),
+    ("redirection", "shown"),
     [
         (">&-", True),
         ("2>&-", True),
@@ -231,8 +228,8 @@ def test_ended_by_hand_an_export_to_s3_has_failed(emulator: Emulator, bucket: Bu
         ("<&- >&- 2>&-", False),
     ],
 )
-def test_closed_streams_neither_end_the_export_nor_hide_its_file(
-    emulator: Emulator, tmp_path: Path, redirection: str, told: bool
+def test_closed_streams_neither_stop_the_export_nor_hide_its_file(
+    emulator: Emulator, tmp_path: Path, redirection: str, shown: bool
 ) -> None:
     emulator.programs.create(6, generated=200_000)
 
@@ -248,7 +245,7 @@ def test_closed_streams_neither_end_the_export_nor_hide_its_file(
     assert done.returncode == 0, done.stderr
     (file,) = tmp_path.iterdir()
     assert gzip.decompress(file.read_bytes()).count(b"\n") == 200_000
-    # Where a stream is left, it says where the file is
-    assert (str(file) in done.stdout + done.stderr) == told
+    # If a stream is open, the file's path is printed on it
+    assert (str(file) in done.stdout + done.stderr) == shown
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr

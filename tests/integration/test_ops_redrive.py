@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import REGION, Aws
 from ops.commands import main
 from ops.commands.redrive import Queues, redrive
 
@@ -51,11 +51,13 @@ def bodies(queues: Queues, queue_url: str) -> list[str]:
 def waiting(queues: Queues) -> int:
     """The messages in the dead-letter queue, hidden or not."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    told = queues.sqs.get_queue_attributes(QueueUrl=queues.dead_letter_queue_url, AttributeNames=names)["Attributes"]
-    return sum(int(told[name]) for name in names)
+    attributes = queues.sqs.get_queue_attributes(QueueUrl=queues.dead_letter_queue_url, AttributeNames=names)[
+        "Attributes"
+    ]
+    return sum(int(attributes[name]) for name in names)
 
 
-def test_given_more_letters_than_one_batch_holds_then_every_code_goes_back(queues: Queues) -> None:
+def test_given_more_dead_letters_than_one_batch_then_every_code_goes_back(queues: Queues) -> None:
     for number in range(23):
         bury(queues, letter(number))
 
@@ -66,7 +68,7 @@ def test_given_more_letters_than_one_batch_holds_then_every_code_goes_back(queue
     assert waiting(queues) == 0
 
 
-def test_given_a_letter_that_is_none_of_ours_then_it_is_left_for_a_person(queues: Queues) -> None:
+def test_given_an_unreadable_dead_letter_then_it_stays_for_a_person(queues: Queues) -> None:
     bury(queues, "hello", reason="unreadable")
     bury(queues, letter(1))
 
@@ -77,12 +79,12 @@ def test_given_a_letter_that_is_none_of_ours_then_it_is_left_for_a_person(queues
     assert waiting(queues) == 1
 
 
-def test_given_a_queue_that_takes_only_some_then_the_others_stay(queues: Queues) -> None:
+def test_given_a_queue_that_accepts_only_some_then_the_others_stay(queues: Queues) -> None:
     for number in range(3):
         bury(queues, letter(number))
 
     class Choosy:
-        """SQS, but for one entry of each batch that it refuses."""
+        """SQS, except that it refuses one entry of each batch."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(queues.sqs, name)
@@ -102,7 +104,7 @@ def test_given_a_queue_that_confirms_none_then_they_stay(queues: Queues) -> None
     bury(queues, letter(1))
 
     class Silent:
-        """SQS, but for the ids of the messages that it takes."""
+        """SQS, except that it returns no ids of the messages that it accepts."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(queues.sqs, name)
@@ -115,9 +117,10 @@ def test_given_a_queue_that_confirms_none_then_they_stay(queues: Queues) -> None
     assert (moved.back, waiting(queues)) == (0, 1)
 
 
-def test_given_no_letters_then_it_says_so_and_ends(queues: Queues) -> None:
+def test_given_no_dead_letters_then_it_says_so_and_ends(queues: Queues) -> None:
     ready = {
         "aws_endpoint_url": queues.sqs.meta.endpoint_url,
+        "aws_region": REGION,
         "dead_letter_queue_url": queues.dead_letter_queue_url,
         "activation_queue_url": queues.activation_queue_url,
     }
@@ -135,7 +138,7 @@ def test_given_no_letters_then_it_says_so_and_ends(queues: Queues) -> None:
     ]
 
 
-def test_given_no_stack_then_the_remedy_is_told() -> None:
+def test_given_no_stack_then_the_remedy_is_shown() -> None:
     answer = run("http://127.0.0.1:9")
     assert answer.exit_code == 1
     assert "make local" in answer.stderr

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
-from local.aws import Aws
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import REGION, Aws
 from local.sample_events import SOURCES
 from ops.commands import main
 from ops.commands.sources import PASTE, checked, instructions
@@ -37,7 +37,12 @@ def sources(*arguments: str | Path) -> Result:
 
 def run(file: Path, aws: Aws, secret: str, *options: str) -> Result:
     """Run the command against a stand-in for the embedded stack's own entry point."""
-    ready = {"aws_endpoint_url": aws.endpoint_url, "sources_secret_id": secret, "api_url": "http://127.0.0.1:3000"}
+    ready = {
+        "aws_endpoint_url": aws.endpoint_url,
+        "aws_region": REGION,
+        "sources_secret_id": secret,
+        "api_url": "http://127.0.0.1:3000",
+    }
     with Server(lambda _: Response(200, json.dumps(ready).encode())) as server:
         return sources(file, "--local", server.url, *options)
 
@@ -56,7 +61,7 @@ def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         ("{", "not JSON"),
         ("[]", "not an object"),
@@ -78,14 +83,14 @@ def test_given_a_good_document_then_it_is_uploaded_and_addresses_are_printed(
         (json.dumps({"shop": {**GOOD, "secrets": ["x" * 70_000]}}), "a secret holds 65536"),
     ],
 )
-def test_given_a_bad_document_then_the_fault_is_told_and_nothing_is_uploaded(
-    aws: Aws, secret: str, stored: Any, tmp_path: Path, document: str, told: str
+def test_given_a_bad_document_then_the_fault_is_reported_and_nothing_is_uploaded(
+    aws: Aws, secret: str, stored: Any, tmp_path: Path, document: str, message: str
 ) -> None:
     file = tmp_path / "sources.json"
     file.write_text(document)
     answer = run(file, aws, secret)
     assert answer.exit_code == 1
-    assert told in answer.stderr
+    assert message in answer.stderr
     assert stored() == "{}"
 
 
@@ -103,7 +108,7 @@ def test_given_several_faults_then_each_has_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff"])
-def test_given_no_readable_file_then_that_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_given_no_readable_file_then_the_error_says_so(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "sources.json"
     if content:
         file.write_bytes(content)
@@ -112,13 +117,13 @@ def test_given_no_readable_file_then_that_is_told(tmp_path: Path, content: bytes
     assert str(file) in answer.stderr
 
 
-def test_given_no_file_then_the_command_is_told() -> None:
+def test_given_no_file_then_the_command_is_shown() -> None:
     answer = sources()
     assert answer.exit_code == 2
     assert "make sources FILE=sources.json" in answer.stderr
 
 
-def test_given_no_stack_runs_then_the_remedy_is_told(aws: Aws) -> None:
+def test_given_no_running_stack_then_the_remedy_is_shown(aws: Aws) -> None:
     with Server(lambda _: Response(200, b"not a stack")) as server:
         answers = [sources(SOURCES, "--local", server.url)]
     answers += [sources(SOURCES, "--local", server.url)]
@@ -178,7 +183,7 @@ class TestDeployedStack:
         assert stored() == SOURCES.read_text()
         assert "https://api.example.com/v1/webhooks/eu-shop\n" in answer.stdout
 
-    def test_given_no_such_stack_or_another_application_then_that_is_told(
+    def test_given_no_such_stack_or_another_application_then_the_error_says_so(
         self, secret: str, stored: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         missing = self.described(monkeypatch, {}, "other")
@@ -190,7 +195,7 @@ class TestDeployedStack:
         assert stored() == "{}"
 
 
-def test_given_a_secret_that_is_not_there_then_that_is_told(aws: Aws) -> None:
+def test_given_a_missing_secret_then_the_error_says_so(aws: Aws) -> None:
     answer = run(SOURCES, aws, "nowhere")
     assert answer.exit_code == 1
     assert "was not uploaded" in answer.stderr
@@ -200,10 +205,10 @@ def test_given_a_source_of_events_alone_then_no_address_is_printed() -> None:
     document = json.dumps(
         {"bus": {"platform": "shopify", "event_source": "aws.partner/shopify.com/1/x", "loyalty_id": 5}}
     )
-    told = instructions(document, checked(document), "https://api.example.com/webhooks/")
-    assert "https://" not in told
-    assert "aws.partner/shopify.com/1/x" in told
+    message = instructions(document, checked(document), "https://api.example.com/webhooks/")
+    assert "https://" not in message
+    assert "aws.partner/shopify.com/1/x" in message
 
 
-def test_given_every_platform_then_it_is_said_where_to_paste() -> None:
+def test_given_every_platform_then_the_place_to_paste_is_named() -> None:
     assert set(PASTE) == set(PRESETS)

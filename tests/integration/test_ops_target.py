@@ -1,4 +1,4 @@
-"""Which stack a command works on; and a deployed one, whose CloudFormation, Scheduler and Lambda are a stub's over HTTP."""
+"""The stack that a command works on; and a deployed stack, whose CloudFormation, Scheduler and Lambda are stubs over HTTP."""
 
 import json
 import os
@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from local.aws import Aws
 from local.emulator import Emulator
-from local.http import Request, Response, Server
+from local.emulator.http import Request, Response, Server
+from local.engine import Aws
 from local.sample_events import SOURCES
 from ops.commands import main
-from tests.integration.test_export import Bucket, bucket
-
-__all__ = ["bucket"]  # the fixture
+from tests.integration.exporters import Bucket
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:shop-ExportAllFunction"
 SCHEDULES = {
@@ -102,7 +100,7 @@ def run(*arguments: str, **variables: str) -> Result:
 
 
 def export(**variables: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, as it takes the signals and the log for itself."""
+    """In its own process, because it changes signal handlers and the log."""
     command = [sys.executable, "-m", "ops", "export"]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | variables, timeout=60)
 
@@ -133,17 +131,17 @@ def test_given_a_deployed_stack_then_its_schedule_of_exports_is_fired_and_no_oth
     assert event["scheduled_at"].endswith("Z")
 
 
-def test_given_a_stack_without_a_schedule_then_that_is_said(account: Account) -> None:
+def test_given_a_stack_without_a_schedule_then_the_error_says_so(account: Account) -> None:
     account.schedules = {}
     fired = run("schedule", STACK="shop")
     assert fired.exit_code == 1
     assert "LoyaltyIds" in fired.stderr
 
 
-def test_given_a_deployed_stack_then_an_export_asks_its_altcraft_and_lands_as_its_own(
+def test_given_a_deployed_stack_then_an_export_uses_its_altcraft_and_bucket(
     aws: Aws, account: Account, emulator: Emulator, bucket: Bucket
 ) -> None:
-    # Given a stack that speaks XML, keeps its exports under a prefix, and lets no program shrink
+    # Given a stack that uses XML, keeps its exports under a prefix, and accepts no shrunk program
     account.parameters = {
         "AltcraftUrl": emulator.url,
         "AltcraftWire": "xml",
@@ -163,7 +161,7 @@ def test_given_a_deployed_stack_then_an_export_asks_its_altcraft_and_lands_as_it
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"s3://{bucket.name}/crm/promocodes/loyalty_id=6/")
     good = bucket.latest()
-    # And what is suspect is what the stack calls so
+    # And the stack's percentage decides which export is suspect
     emulator.programs.create(6, generated=99)
     assert "suspect: 99 codes" in export(STACK="shop", LOYALTY_ID="6", TO="s3:").stdout
     assert bucket.latest() == good
@@ -183,7 +181,7 @@ def test_given_aws_region_alone_then_it_is_the_region(account: Account, monkeypa
     assert run("schedule", STACK="shop").exit_code == 0
 
 
-def test_given_no_region_then_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_no_region_then_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
@@ -224,13 +222,13 @@ def test_given_flags_and_variables_then_the_nearest_names_the_stack(
     assert asked in answer.stderr
 
 
-def test_given_two_targets_then_one_is_asked_for() -> None:
+def test_given_two_targets_then_it_asks_for_one() -> None:
     answer = run("redrive", "--stack", "shop", "--local", NOWHERE)
     assert answer.exit_code == 2
     assert "name one" in answer.stderr
 
 
-def test_given_something_else_at_the_address_then_it_is_no_stack() -> None:
+def test_given_something_else_at_the_address_then_it_is_not_a_stack() -> None:
     for body in (b"[]", b"{}", b"not json"):
         with Server(lambda _, body=body: Response(200, body)) as server:  # type: ignore[misc]
             answer = run("redrive", LOCAL=server.url)

@@ -1,16 +1,16 @@
-"""Reading secrets of a real Secrets Manager: what is cached, for how long, and what cannot be read."""
+"""Reading secrets of a real Secrets Manager: the cache and its lifetime, and secrets that cannot be read."""
 
 import uuid
 from typing import Any
 
 import pytest
 
-from lambda_support.secrets import LIFETIME_SECONDS, PATIENCE_SECONDS, Secret, SecretError
-from local.aws import Aws
+from lambda_support.secrets import LIFETIME_SECONDS, RETRY_SECONDS, Secret, SecretError
+from local.engine import Aws
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -42,7 +42,7 @@ def test_given_a_secret_that_was_read_when_it_changes_then_the_cached_text_is_se
     assert secret.text() == "new"
 
 
-def test_given_a_fresh_secret_when_refreshed_then_it_is_read_again_and_cached_anew(manager: Any) -> None:
+def test_given_a_fresh_secret_when_refreshed_then_it_is_read_and_cached_again(manager: Any) -> None:
     name, clock = _secret(manager, SecretString="old"), Clock()
     secret = Secret(name, clock)
     secret.text()
@@ -78,7 +78,7 @@ def test_given_a_secret_that_was_read_when_it_can_no_longer_be_read_then_its_tex
     manager.restore_secret(SecretId=name)
     manager.put_secret_value(SecretId=name, SecretString="new")
     assert secret.text() == "old"
-    clock.seconds += PATIENCE_SECONDS
+    clock.seconds += RETRY_SECONDS
     assert secret.text() == "new"
 
 

@@ -1,4 +1,4 @@
-"""What `sam build` would ship: the makefiles of the layer and of the functions, run as SAM runs them."""
+"""The output of `sam build`: the makefiles of the layer and of the functions, run as SAM runs them."""
 
 import importlib.util
 import os
@@ -40,7 +40,7 @@ def layer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, artifacts
 
 
-def test_given_an_architecture_then_every_extension_is_for_it_and_for_the_lambdas_python(
+def test_given_an_architecture_then_every_extension_is_for_it_and_for_lambdas_python(
     layer: tuple[str, Path],
 ) -> None:
     architecture, artifacts = layer
@@ -52,7 +52,7 @@ def test_given_an_architecture_then_every_extension_is_for_it_and_for_the_lambda
         assert ".cpython-313-" in path.name or ".abi3." in path.name
 
 
-def test_given_the_layer_then_it_is_small_and_holds_only_what_runs(layer: tuple[str, Path]) -> None:
+def test_given_the_layer_then_it_is_small_and_holds_only_runtime_files(layer: tuple[str, Path]) -> None:
     files = _files(layer[1])
     packages = {name.split("/")[1] for name in files}
 
@@ -97,7 +97,7 @@ def test_given_a_function_then_its_package_and_nothing_else_is_shipped(
     assert shipped == sources
 
 
-def test_given_a_deployment_then_its_mark_makes_the_code_another(tmp_path: Path) -> None:
+def test_given_a_deployment_then_its_stamp_changes_the_code(tmp_path: Path) -> None:
     for release in ("first", "second"):
         _make("functions", "build-ActivateFunction", tmp_path / release, RELEASE=release)
 
@@ -109,14 +109,14 @@ def _bytecode(files: Mapping[str, bytes]) -> set[str]:
     return {name for name in files if name.endswith(".cpython-313.pyc")}
 
 
-def test_given_no_python_of_the_lambdas_version_then_it_is_shipped_uncompiled_and_said(tmp_path: Path) -> None:
+def test_given_no_python_of_lambdas_version_then_it_is_shipped_uncompiled_with_a_message(tmp_path: Path) -> None:
     said = _make("functions", "build-ActivateFunction", tmp_path / "built", LAMBDA_PYTHON="")
 
     assert "nothing is compiled" in said
     assert not _bytecode(_files(tmp_path / "built"))
 
 
-def test_given_a_python_of_the_lambdas_version_then_every_module_is_compiled_and_never_looked_at_again(
+def test_given_a_python_of_lambdas_version_then_every_module_is_compiled_and_never_checked_again(
     tmp_path: Path,
 ) -> None:
     found = subprocess.run(
@@ -138,5 +138,5 @@ def test_given_a_python_of_the_lambdas_version_then_every_module_is_compiled_and
     assert {importlib.util.source_from_cache(name) for name in compiled} == sources
     # PEP 552: 1 is a hash, and unchecked.
     assert {files[name][4:8] for name in compiled} == {b"\x01\x00\x00\x00"}
-    # Where Lambda unpacks it, for tracebacks.
+    # The path to which Lambda unpacks it, for tracebacks.
     assert all(b"/var/task/activate/" in files[name] for name in compiled if len(files[name]) > 200)

@@ -1,9 +1,9 @@
-"""The template, built and deployed as an operator does it: `make build`, `sam deploy --guided` and its questions.
+"""The template, built and deployed like an operator does it: `make build`, `sam deploy --guided` and its questions.
 
-SAM uploads the artefacts, makes a change set and executes it; the engine carries out the transform and creates the resources.
-Two things are left out of the built template first, because the engine has neither and would refuse the whole: saved queries of
-CloudWatch Logs, and alarms over several metrics. `tests/unit/test_template_translated.py` reads these. The functions do not run
-here: the engine has another Python than Lambda, and `tests/e2e/test_runtime.py` runs what is built in Lambda's own runtime.
+SAM uploads the artefacts, makes a change set and executes it; the engine does the transform and creates the resources.
+Two things are removed from the built template first, because the engine has neither and would refuse it: saved queries
+of CloudWatch Logs, and alarms over several metrics. `tests/unit/test_template_translated.py` checks these. The functions do not
+run here: the engine has another Python than Lambda, and `tests/e2e/test_runtime.py` runs the build in Lambda's own runtime.
 """
 
 import io
@@ -44,7 +44,7 @@ def _is_left_out(resource: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Site:
-    """An AWS, and the folder of an operator who deploys to it: what is built, and a samconfig.toml."""
+    """An AWS, and the folder of an operator who deploys to it: the build, and a samconfig.toml."""
 
     aws: Aws
     folder: Path
@@ -70,7 +70,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """What `make build` makes, and an AWS with nothing in it."""
+    """The output of `make build`, and an empty AWS."""
     folder = tmp_path_factory.mktemp("operator")
     subprocess.run(["make", "build", f"ARCH={ARCHITECTURE}", f"BUILD_DIR={folder / 'build'}"], cwd=ROOT, check=True)
     built = read(folder / "build" / "template.yaml")
@@ -84,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def _answers() -> str:
-    """What an operator types: Enter for every default, the address of Altcraft, and yes."""
+    """The input of an operator: Enter for every default, the address of Altcraft, and yes."""
     parameters = [LEAST.get(name, "") for name in document()["Parameters"]]
     unauthenticated = [
         event
@@ -107,7 +107,7 @@ def _answers() -> str:
 
 @pytest.fixture(scope="module")
 def said(site: Site) -> str:
-    """What `sam deploy --guided` printed on its way to a stack."""
+    """The output of `sam deploy --guided`."""
     return site.deploy("--guided", answers=_answers())
 
 
@@ -119,7 +119,7 @@ def test_given_the_guided_answers_then_the_stack_is_created(site: Site, said: st
     assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
-def test_given_the_stack_then_it_has_every_resource_that_cloudformation_is_given(site: Site, said: str) -> None:
+def test_given_the_stack_then_it_has_every_resource_of_the_translated_template(site: Site, said: str) -> None:
     expected = [one for one in synthesise(LEAST).deployed["Resources"].values() if not _is_left_out(one)]
 
     created = site.resources(STACK).values()
@@ -207,7 +207,7 @@ def test_given_a_first_deployment_that_fails_then_nothing_is_left_but_the_accoun
 
     wait_until(lambda: _status(cloudformation, "failing").endswith("_COMPLETE"), 60)
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName="failing")
-    # SAM keeps each version of a function, and it is gone with the function.
+    # SAM retains each version of a function, but it is deleted with the function.
     events = [one for page in pages for one in page["StackEvents"] if one["ResourceType"] != "AWS::Lambda::Version"]
     by_status = {
         status: {one["LogicalResourceId"] for one in events if one["ResourceStatus"] == status}

@@ -1,4 +1,4 @@
-"""The intake with real AWS clients: SQS, S3 and Secrets Manager of moto over HTTP, and an SQS that takes parts of batches."""
+"""The intake with real AWS clients: SQS, S3 and Secrets Manager over HTTP, and an SQS that takes parts of batches."""
 
 import base64
 import hashlib
@@ -18,9 +18,9 @@ from activate.quarantine import Quarantine
 from activate.sources import Sources
 from lambda_support.http import Problem, Request
 from lambda_support.secrets import Secret
-from local.aws import REGION, Aws
-from local.http import Request as HttpRequest
-from local.http import Response, Server
+from local.emulator.http import Request as HttpRequest
+from local.emulator.http import Response, Server
+from local.engine import REGION, Aws
 
 SOURCES = {"eu-shop": {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5, "case": "keep"}}
 
@@ -35,7 +35,7 @@ def shopify(order_id: int, codes: list[str], secret: str = "current") -> Request
 
 
 class Stack:
-    """A queue, a bucket and a secret of their own, and an intake on them."""
+    """An intake with its own queue, bucket and secret."""
 
     def __init__(self, aws: Aws) -> None:
         self.sqs, self.s3, self.secrets = (aws.client(name) for name in ("sqs", "s3", "secretsmanager"))
@@ -94,7 +94,7 @@ def test_given_a_body_that_cannot_be_read_then_its_exact_bytes_are_in_the_bucket
     assert not stack.queued()
 
 
-def test_given_the_secret_is_rotated_then_the_first_delivery_by_the_new_one_is_taken(stack: Stack) -> None:
+def test_given_the_secret_is_rotated_then_the_first_delivery_with_the_new_one_is_accepted(stack: Stack) -> None:
     stack.intake.receive("eu-shop", shopify(1, ["A"]))
     rotated = {"eu-shop": {**SOURCES["eu-shop"], "secrets": ["next", "current"]}}
     stack.secrets.put_secret_value(SecretId=stack.secret, SecretString=json.dumps(rotated))
@@ -118,13 +118,13 @@ def test_given_a_part_of_the_stack_is_missing_then_503(stack: Stack, missing: st
 
 
 class PartialSqs:
-    """Speaks SQS's JSON protocol, and takes of each batch what `takes` says; moto takes all or nothing.
+    """Speaks SQS's JSON protocol, and takes of each batch only what `takes` says: partial failures, as they come from SQS.
 
     Source: Amazon SQS API Reference, SendMessageBatch.
     """
 
     def __init__(self, takes: Callable[[int, str], bool], confirms: bool = True) -> None:
-        """`takes`: whether the nth call (from 1) takes the message with this code. `confirms`: by a message's id."""
+        """`takes`: whether the nth call (from 1) accepts the message with this code. `confirms`: by a message's id."""
         self.takes = takes
         self.confirms = confirms
         self.calls: list[list[str]] = []
@@ -181,13 +181,13 @@ class TestPartialFailures:
         assert sorted(sqs.taken) == sorted(CODES)
         assert sqs.calls == [CODES[:10], CODES[2:10], CODES[10:]]
 
-    def test_given_one_message_is_never_taken_then_the_codes_are_unqueued_and_it_ends(self) -> None:
+    def test_given_one_message_is_never_accepted_then_unqueued_is_raised_after_some_attempts(self) -> None:
         sqs = PartialSqs(lambda _, code: code != "C-7")
         with pytest.raises(Unqueued, match="InternalError"):
             sqs.send(CODES)
         assert sqs.calls[1:] == [["C-7"], ["C-7"]]
 
-    def test_given_a_success_without_a_messages_id_then_the_codes_are_unqueued(self) -> None:
+    def test_given_a_success_without_a_message_id_then_unqueued_is_raised(self) -> None:
         sqs = PartialSqs(lambda _call, _code: True, confirms=False)
         with pytest.raises(Unqueued, match="refused 1 of 1 messages: not confirmed"):
             sqs.send(["C-1"])

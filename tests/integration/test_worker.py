@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, SHORTEST_PAUSE_SECONDS, Worker, pause
-from local.aws import Aws
+from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, Worker, backoff
 from local.emulator import Emulator
 from local.emulator.faults import Drop, Page
 from local.emulator.settings import Refusal, Settings
-from tests.integration.activators import deadline, make_till
+from local.engine import Aws
+from tests.integration.activators import deadline, make_orders
 
 DAY_MS = 24 * 3600 * 1000
-CONTEXT: Any = None  # the library of batches only passes it on
+CONTEXT: Any = None  # Powertools only passes it on
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Bench:
             self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
     def receive(self, *, sent_ms_ago: int = 0, first_received_ms_ago: int = 0) -> dict[str, Any]:
-        """One batch, as Lambda's event source mapping gives it."""
+        """Receive one batch, in the form in which Lambda's event source mapping passes it."""
         shifts = {"SentTimestamp": sent_ms_ago, "ApproximateFirstReceiveTimestamp": first_received_ms_ago}
         received = self.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
@@ -64,14 +64,14 @@ class Bench:
         }
 
     def work(self, event: dict[str, Any]) -> list[str | None]:
-        """The orders whose messages come back."""
+        """Return the orders whose messages come back."""
         failed = {
             failure["itemIdentifier"] for failure in self.worker.work(event, CONTEXT, self.until)["batchItemFailures"]
         }
         return [json.loads(record["body"])["order_id"] for record in event["Records"] if record["messageId"] in failed]
 
     def item(self, code: str) -> dict[str, Any]:
-        """What the ledger says of a code."""
+        """The ledger's item of a code."""
         key = {"loyalty_id": {"N": "5"}, "code": {"S": code}}
         item: dict[str, Any] = self.dynamodb.get_item(TableName=self.table, Key=key)["Item"]
         return item
@@ -100,7 +100,7 @@ def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
         sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
         for name in ("activations", "dead")
     )
-    worker = Worker(make_till(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
+    worker = Worker(make_orders(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
     emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
     return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline(), aws.client("dynamodb"), table)
 
@@ -112,7 +112,7 @@ def test_a_batch_is_activated_and_none_comes_back(bench: Bench, emulator: Emulat
 
 
 @pytest.mark.parametrize("down", [True, False])
-def test_each_try_tells_how_long_the_order_has_been_waiting(
+def test_each_try_records_how_long_the_order_has_been_waiting(
     bench: Bench, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], down: bool
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
@@ -121,8 +121,8 @@ def test_each_try_tells_how_long_the_order_has_been_waiting(
 
     assert bench.work(bench.receive(sent_ms_ago=3_600_000)) == (["shop/1001"] if down else [])
 
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"MessageAge"' in line]
-    assert [3600 <= age < 3700 for metric in told for age in metric["MessageAge"]] == [True]
+    recorded = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"MessageAge"' in line]
+    assert [3600 <= age < 3700 for metric in recorded for age in metric["MessageAge"]] == [True]
 
 
 def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator) -> None:
@@ -131,14 +131,14 @@ def test_the_same_message_twice_activates_once(bench: Bench, emulator: Emulator)
     assert emulator.programs.activations[5, "c1"] == 1
 
 
-def test_what_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_that_can_never_succeed_ends_at_once(bench: Bench, emulator: Emulator) -> None:
     emulator.programs.add(5, "loose")
     bench.send(order("c1", "shop/1"), order("c1", "shop/2"), order("loose"), order("unknown"))
     assert bench.work(bench.receive()) == []
     assert bench.dead_letters() == []
 
 
-def test_only_the_messages_that_failed_come_back_and_each_after_a_pause(bench: Bench, emulator: Emulator) -> None:
+def test_only_the_messages_that_failed_come_back_each_after_a_backoff(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
     bench.send(order("c1", "shop/1"), order("c2", "shop/2"))
     event = bench.receive()
@@ -146,7 +146,7 @@ def test_only_the_messages_that_failed_come_back_and_each_after_a_pause(bench: B
     assert emulator.journal.calls["activate"] == 2
 
 
-def test_altcraft_is_left_alone_while_it_is_down(bench: Bench, emulator: Emulator) -> None:
+def test_the_circuit_breaker_opens_while_altcraft_is_down(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Page(status=503, calls=None)])
     bench.send(*(order(f"c{number}", f"shop/{number}") for number in range(10)))
     assert len(bench.work(bench.receive())) == 10
@@ -169,7 +169,7 @@ def test_a_message_that_was_tried_for_a_day_becomes_a_dead_letter_with_its_reaso
     assert "401" in reasons["detail"]
 
 
-def test_a_message_that_lay_unread_for_a_day_still_has_its_day_of_tries(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_that_nobody_received_for_a_day_is_still_retried_for_a_day(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Page(status=503, calls=None)])
     bench.send(order("c1"))
     assert bench.work(bench.receive(sent_ms_ago=2 * DAY_MS)) == ["shop/1001"]
@@ -186,7 +186,7 @@ def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> 
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
 
 
-def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
+def test_a_message_that_cannot_be_sent_to_the_dead_letter_queue_comes_back(bench: Bench) -> None:
     bench.send("not json")
     event = bench.receive()
     worker = Worker(bench.worker._activator, bench.sqs, bench.queue_url, bench.queue_url + "-gone")  # noqa: SLF001
@@ -194,14 +194,14 @@ def test_a_message_that_cannot_be_given_up_comes_back(bench: Bench) -> None:
     assert [failure["itemIdentifier"] for failure in failures] == [event["Records"][0]["messageId"]]
 
 
-def test_a_message_is_not_begun_without_the_time_for_it(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_is_not_begun_without_enough_time(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive()) == ["shop/1001"]
     assert emulator.journal.calls["activate"] == 0
 
 
-def test_a_message_is_not_given_up_before_it_is_asked_for_again(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_is_not_given_up_by_a_try_without_a_call(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     hurried = replace(bench, until=deadline(10))
     assert hurried.work(hurried.receive(first_received_ms_ago=2 * DAY_MS)) == ["shop/1001"]
@@ -220,7 +220,7 @@ def test_a_message_without_an_order_is_the_same_request_when_it_comes_again(benc
     assert item["order_id"]["S"] == f"message/{event['Records'][0]['messageId']}"
 
 
-def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Bench, emulator: Emulator) -> None:
+def test_a_message_whose_backoff_cannot_be_set_comes_back_anyway(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Drop(endpoints=frozenset({"activate"}))])
     bench.send(order("c1"))
     event = bench.receive()
@@ -228,28 +228,28 @@ def test_a_message_whose_pause_cannot_be_set_comes_back_all_the_same(bench: Benc
     assert bench.work(event) == ["shop/1001"]
 
 
-@given(st.floats(0, 2 * PATIENCE_SECONDS))
-def test_pauses_stay_between_their_bounds(age: float) -> None:
-    assert SHORTEST_PAUSE_SECONDS * 0.9 - 1 <= pause(age) <= LONGEST_PAUSE_SECONDS
+@given(st.floats(0, 2 * MAX_AGE_SECONDS))
+def test_backoffs_stay_within_their_bounds(age: float) -> None:
+    assert MIN_BACKOFF_SECONDS * 0.9 - 1 <= backoff(age) <= MAX_BACKOFF_SECONDS
 
 
-def test_pauses_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
+def test_backoffs_grow_and_a_day_of_them_fits_into_the_queues_receives() -> None:
     age, receives = 0.0, 0
-    while age < PATIENCE_SECONDS:
-        age += pause(age)
+    while age < MAX_AGE_SECONDS:
+        age += backoff(age)
         receives += 1
-    assert pause(3600) > pause(60) > pause(10)
-    # template.yaml's maxReceiveCount is the backstop: it must not end a message before its day is over.
+    assert backoff(3600) > backoff(60) > backoff(10)
+    # template.yaml's maxReceiveCount is only a safeguard: it must not end a message before the worker does.
     assert receives < 150
 
 
-def test_the_clock_of_a_queue_ahead_of_ours_is_no_harm(bench: Bench) -> None:
+def test_a_queue_whose_clock_is_ahead_of_ours_does_no_harm(bench: Bench) -> None:
     bench.send(order("c1"))
     ahead = -3_600_000
     assert bench.work(bench.receive(sent_ms_ago=ahead, first_received_ms_ago=ahead)) == []
 
 
-def test_an_event_made_by_hand_may_leave_the_moments_out(bench: Bench, emulator: Emulator) -> None:
+def test_a_hand_made_event_may_omit_the_timestamps(bench: Bench, emulator: Emulator) -> None:
     bench.send(order("c1"))
     event = bench.receive()
     event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "1"}

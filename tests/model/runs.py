@@ -1,4 +1,4 @@
-"""Runs that are stopped before each call they make, so that a test says which of them goes on, and what becomes of the call."""
+"""Runs that stop before each of their calls, so that a test decides which run continues, and how its call ends."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 Fate = Callable[[Callable[[], Any]], Any]
-"""What becomes of a call: it is given the call, may carry it out, and returns or raises what the run is to see."""
+"""How a call ends: a function that takes the call, may carry it out, and returns or raises what the run gets."""
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: no handler of ours takes part."""
+    """Ends a run as SIGKILL does: no `except Exception` of the code runs."""
 
 
 class Run:
-    """A function in a thread of its own, which moves only between `start` or `step` and its next call."""
+    """A function in its own thread, which runs only from `start` or `step` to its next call."""
 
     def __init__(self, work: Callable[[Run], None]) -> None:
         self._go = threading.Semaphore(0)
@@ -23,7 +23,7 @@ class Run:
         self._fate: Fate | None = None
         self._failure: BaseException | None = None
         self.pending = ""
-        """The name of the call that waits; "" once the run has ended."""
+        """The name of the waiting call; "" once the run has ended."""
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
 
     def start(self) -> None:
@@ -32,7 +32,7 @@ class Run:
         self._wait()
 
     def call(self, name: str, carry_out: Callable[[], Any]) -> Any:
-        """Make a call, from within the run: waits until a step says what becomes of it."""
+        """Make a call, from within the run: waits until a step decides how the call ends."""
         self.pending = name
         self._stopped.release()
         self._go.acquire()
@@ -40,7 +40,7 @@ class Run:
         return self._fate(carry_out)
 
     def step(self, fate: Fate) -> None:
-        """Let the pending call meet its fate, and run up to the next call or to the end."""
+        """End the pending call as `fate` decides, and run up to the next call or to the end."""
         self._fate = fate
         self._go.release()
         self._wait()

@@ -1,4 +1,4 @@
-"""A world for the ledger and the outcome logic: an Altcraft, a table, people and a clock, each of them simple and exact."""
+"""A model of what surrounds the ledger and the activation logic: an Altcraft, a table, people and a clock, simple and exact."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Times = Literal["zoned", "no_zone", "empty"]
 
 @dataclass(frozen=True)
 class Code:
-    """What is true of a code. `activated_by` is an order, a caller without one, or a person."""
+    """The true state of a code. `activated_by` is an order, a caller without one, or a person."""
 
     exists: bool = True
     attached: bool = True
@@ -32,12 +32,12 @@ class Code:
 
 @dataclass
 class World:
-    """Altcraft as it truly is, and the time.
+    """The true state of Altcraft, and the time.
 
     Args:
         skew: Altcraft's clock minus ours.
         times: how it writes a time.
-        idempotent: activating what is activated succeeds, rather than being refused.
+        idempotent: activating an activated code succeeds, instead of being refused.
     """
 
     skew: timedelta = timedelta()
@@ -50,10 +50,10 @@ class World:
     activations: list[tuple[datetime, str, object]] = field(default_factory=list)
     """Each activation that was carried out: when, of which code, by whom."""
     repeated: list[str] = field(default_factory=list)
-    """Codes that were activated anew although one of our requests had activated them."""
+    """Codes that were activated again although one of our requests had activated them."""
     token_is_good: bool = True
-    sick_calls: int = 0
-    """So many calls more are refused by an error that nobody knows."""
+    failing_calls: int = 0
+    """The number of further calls that are refused with an undocumented error."""
 
     def clock(self) -> datetime:
         return self.now
@@ -66,12 +66,12 @@ class World:
         self.history.append((self.now, name, self.codes[name]))
 
     def seen_since(self, moment: datetime, name: str) -> list[Code]:
-        """What a code has been from a moment on."""
+        """The states that a code has had since a moment."""
         before = [code for when, changed, code in self.history if changed == name and when <= moment]
         after = [code for when, changed, code in self.history if changed == name and when > moment]
         return [before[-1] if before else Code(exists=False), *after]
 
-    # --- what Altcraft is asked ---------------------------------------------------------------------------------------
+    # --- calls to Altcraft --------------------------------------------------------------------------------------------
 
     def activate(self, name: str, by: object) -> None:
         self._answer()
@@ -100,8 +100,8 @@ class World:
 
     def _answer(self) -> None:
         self.pass_time(0.05)
-        if self.sick_calls:
-            self.sick_calls -= 1
+        if self.failing_calls:
+            self.failing_calls -= 1
             raise Refused(9, "?")
         if not self.token_is_good:
             raise error_reply(401, "token")
@@ -110,13 +110,13 @@ class World:
         if moment is None or self.times == "empty":
             return ""
         stamp = (moment + self.skew).replace(microsecond=0)
-        # A whole minute may have been rounded, and so is no time to read a clock by.
+        # A whole minute may have been rounded, and so cannot be used to compare clocks.
         stamp = stamp.replace(second=stamp.second or 1)
         return stamp.isoformat() if self.times == "zoned" else stamp.replace(tzinfo=None).isoformat()
 
 
 class Table:
-    """A DynamoDB table, as far as the ledger uses one."""
+    """A DynamoDB table, with the calls that the ledger makes."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
@@ -138,7 +138,7 @@ class Table:
 
 
 class Altcraft:
-    """What a run asks of Altcraft: each call stops the run."""
+    """Altcraft as a run calls it: each call stops the run."""
 
     def __init__(self, world: World, call: Callable[[str, Callable[[], Any]], Any], by: object) -> None:
         self._world, self._call, self._by = world, call, by
@@ -155,7 +155,7 @@ class Altcraft:
 
 
 class DynamoDB:
-    """What a run asks of the table: each call stops the run."""
+    """The table as a run calls it: each call stops the run."""
 
     def __init__(self, table: Table, call: Callable[[str, Callable[[], Any]], Any]) -> None:
         self._table, self._call = table, call

@@ -8,26 +8,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
-"""This machine's, in Lambda's words."""
+"""This machine's, by Lambda's name."""
 
 
 class Missing(Exception):
-    """This machine lacks a part; the message says which, and how to get it."""
+    """A part is not installed; the message names it, and how to install it."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """`python`: of the Lambda's version, with awslambdaric and boto3 and nothing else. `emulator`: SAM CLI's copy."""
+    """`python`: Lambda's version, with only awslambdaric and boto3 installed. `emulator`: SAM CLI's copy."""
 
     python: Path
     emulator: Path
 
     @classmethod
     def find(cls) -> "Runtime":
-        """The runtime that `make runtime` installs.
+        """Find the runtime that `make runtime` installs.
 
         Raises:
-            Missing: it is not there.
+            Missing: it is not installed.
         """
         python = ROOT / ".venv-runtime/bin/python"
         if not python.exists():
@@ -41,7 +41,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Build:
-    """What `make build` left in `folder`: a folder for each function and for the layer."""
+    """The output of `make build` in `folder`: a folder for each function and for the layer."""
 
     folder: Path
 
@@ -50,7 +50,7 @@ class Build:
         """Build for this machine's processor into `folder`.
 
         Raises:
-            RuntimeError: with what the build said.
+            RuntimeError: with the build's output.
         """
         command = ["make", "--no-print-directory", "build", f"ARCH={ARCHITECTURE}", f"BUILD_DIR={folder}"]
         made = subprocess.run(command, cwd=ROOT, env=_plain(), capture_output=True, text=True, check=False)
@@ -59,15 +59,15 @@ class Build:
         return cls(folder)
 
     def task(self, function: str) -> Path:
-        """What Lambda unpacks to /var/task for a function, by its logical id."""
+        """The folder that Lambda unpacks to /var/task for a function, by its logical id."""
         return self.folder / function
 
     @property
     def layer(self) -> Path:
-        """What Lambda unpacks to /opt."""
+        """The folder that Lambda unpacks to /opt."""
         return self.folder / "AltcraftLayer"
 
 
 def _plain() -> dict[str, str]:
-    """This environment without what an outer `make` put there for its own children."""
+    """The environment without the variables of an outer `make`."""
     return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}

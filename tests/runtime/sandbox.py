@@ -1,6 +1,7 @@
 """One Lambda sandbox on this machine: a built function under the runtime interface emulator.
 
-The emulator tells neither failures from answers by its HTTP status nor the memory limit; it takes one invocation at a time.
+The emulator's HTTP status does not distinguish failures from answers, it has no memory limit, and it runs one invocation at a
+time.
 """
 
 import contextlib
@@ -20,14 +21,14 @@ from urllib3.util import Retry
 from tests.runtime.parts import Build, Runtime
 
 STARTING = Retry(total=None, connect=100, read=0, backoff_factor=0.05, backoff_max=0.1, allowed_methods=None)
-"""Until it listens, the emulator refuses connections."""
+"""The emulator refuses connections until it has started."""
 
 
 class Sandbox:
-    """A function, from `with` until its end. `log` takes what it and the runtime print.
+    """A running function, as a context manager. Its output and the runtime's go to `log`.
 
-    `environment` has what Lambda sets for each function by itself: its name, its timeout, region and credentials. `more` are
-    folders that are searched after the function's own and the layer's.
+    `environment` has the variables that Lambda sets for each function: its name, timeout, region and credentials. `more` are
+    folders from which modules are imported after the function's and the layer's.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Sandbox:
         self._task = build.task(function)
         port, runtime_port = _free_ports(2)
         self._url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        # Both addresses, because the emulator by itself listens on every interface.
+        # Both addresses, because by default the emulator listens on every interface.
         addresses = {"interface-emulator": f"127.0.0.1:{port}", "api": f"127.0.0.1:{runtime_port}"}
         self._command = [
             *[str(runtime.emulator), "--log-level", "info"],
@@ -66,7 +67,7 @@ class Sandbox:
         self._http.mount("http://", HTTPAdapter(max_retries=STARTING))
 
     def invoke(self, event: bytes) -> Any:
-        """What the function answers to an event (JSON): its value, an error's object, or the emulator's own words."""
+        """Invoke with an event (JSON) and return the function's value, an error's object, or the emulator's message."""
         response = self._http.post(self._url, data=event, timeout=120)
         try:
             return response.json()
@@ -86,7 +87,7 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
-        # The emulator leaves the function's process behind.
+        # The emulator does not end the function's process.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

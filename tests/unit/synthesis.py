@@ -1,4 +1,4 @@
-"""template.yaml as CloudFormation would have it: SAM's transform carried out, conditions and references resolved."""
+"""template.yaml as CloudFormation processes it: transformed by SAM, conditions and references resolved."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -50,11 +50,11 @@ def document() -> dict[str, Any]:
 
 
 class Stack:
-    """The resources that one set of parameters makes, each plain data. A resource's ARN is `arn:` and its logical id."""
+    """The resources that one set of parameters creates, as plain data. A resource's ARN is `arn:` and its logical id."""
 
     def __init__(self, parameters: Mapping[str, str], layer: str = "s3://bucket/layer") -> None:
         source = document()
-        # What `sam deploy` uploads has an address by the time of the transform.
+        # `sam deploy` has replaced local paths by addresses before the transform.
         source["Globals"]["Function"]["CodeUri"] = "s3://bucket/code"
         source["Resources"]["AltcraftLayer"]["Properties"]["ContentUri"] = layer
         session = boto3.session.Session(region_name=REGION)
@@ -117,14 +117,14 @@ class Stack:
         return {name: one["Properties"] for name, one in self.resources.items() if one["Type"] == kind}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        """What a role's own policies say, and those attached to it."""
+        """The statements of a role's own policies, and of those attached to it."""
         policies = list(self.of("AWS::IAM::Role")[role].get("Policies", []))
         policies += [policy for policy in self.of("AWS::IAM::Policy").values() if role in policy["Roles"]]
         for policy in policies:
             yield from policy["PolicyDocument"]["Statement"]
 
     def allows(self, role: str, action: str, resource: str) -> bool:
-        """Whether a role may do this. Conditions are taken to hold; nothing here is granted by a resource's own policy."""
+        """Whether a role may do this. Conditions are assumed to hold; resource policies are not considered."""
         matching = [
             statement["Effect"]
             for statement in self.statements(role)
@@ -139,15 +139,15 @@ def _synthesised(parameters: frozenset[tuple[str, str]], layer: str) -> Stack:
 
 
 def synthesise(parameters: Mapping[str, str], layer: str = "s3://bucket/layer") -> Stack:
-    """The stack that these parameters make."""
+    """The stack that these parameters create."""
     return _synthesised(frozenset(parameters.items()), layer)
 
 
 def as_list(value: Any) -> list[Any]:
-    """A policy writes a list of one as its only member."""
+    """Make a list of a policy's value, which may be a single member."""
     return value if isinstance(value, list) else [value]
 
 
 def _matches(patterns: Any, text: str) -> bool:
-    """Whether one of a policy's patterns, where `*` is anything, fits a text."""
+    """Whether one of a policy's patterns, with `*` as wildcard, matches a text."""
     return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text) for pattern in as_list(patterns))

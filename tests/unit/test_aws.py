@@ -25,20 +25,18 @@ def link() -> str:
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "eu-central-1"])
-def test_a_link_opens_what_a_kms_key_encrypts_in_a_bucket_of_today(
-    monkeypatch: pytest.MonkeyPatch, region: str
-) -> None:
+def test_a_link_works_with_a_kms_key_and_with_a_new_bucket(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
 
     address = urlsplit(link())
 
-    # KMS wants version 4; the global host redirects a new bucket's callers, which the signature does not survive
+    # KMS requires version 4; the global host redirects a new bucket's callers, which invalidates the signature
     assert parse_qs(address.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert (address.netloc, address.path) == (f"shop.s3.{region}.amazonaws.com", "/a/b")
 
 
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
-def test_a_stand_in_needs_no_host_per_bucket(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_an_emulator_needs_no_host_name_per_bucket(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv(variable, "http://localhost:5000")
 

@@ -1,4 +1,4 @@
-"""The pages in docs/ say what the code and the template say, and lead somewhere."""
+"""The pages in docs/ agree with the code and the template, and their links work."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from activate.api import TELLINGS
+from activate.api import PROBLEMS
 from activate.fetch import MOST_CALLS
 from activate.ledger import MEMORY
 from activate.orders import LONGEST_ORDER_ID, MOST_CODES
 from activate.paths import BUDGET_SECONDS
 from activate.redemption import MAX_TEXT, Outcome, TryAgain
 from activate.shop_api import CONNECT_SECONDS, MOST_BYTES, READ_SECONDS, TOTAL_SECONDS
-from activate.worker import PATIENCE_SECONDS
+from activate.worker import MAX_AGE_SECONDS
 from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export import CHUNK_BYTES, PACKED_CHUNK_BYTES
@@ -67,7 +67,7 @@ def anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", [*PAGES, *AROUND], ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+def test_links_within_the_repository_have_targets(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if re.match(r"[a-z]+:", target):
@@ -88,27 +88,29 @@ def test_every_page_is_in_the_index() -> None:
             assert f"({linked})" in index
 
 
-def test_the_api_page_tells_every_problem_and_no_other() -> None:
+def test_the_api_page_lists_every_problem_and_no_other() -> None:
     described = {
         kind for operation in OPERATIONS for response in operation.responses.values() for kind in kinds(response)
     }
     described |= kinds(NO_OPERATION[404])
-    told = {row["type"] for row in rows(API, "type")}
-    assert told == described - set(Outcome)
+    documented = {row["type"] for row in rows(API, "type")}
+    assert documented == described - set(Outcome)
 
 
-def test_the_api_page_tells_every_outcome_with_its_status() -> None:
-    told = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
-    assert told == {Outcome.ACTIVATED: 200} | {outcome: int(telling.status) for outcome, telling in TELLINGS.items()}
+def test_the_api_page_lists_every_outcome_with_its_status() -> None:
+    documented = {row["outcome"]: int(row["status"]) for row in rows(API, "outcome")}
+    assert documented == {Outcome.ACTIVATED: 200} | {
+        outcome: int(problem.status) for outcome, problem in PROBLEMS.items()
+    }
 
 
 def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
-    told = {row["error"] for row in rows(API, "error")}
-    assert told == {error.__name__ for error in (TryAgain, InvalidField, OtherExport)}
+    documented = {row["error"] for row in rows(API, "error")}
+    assert documented == {error.__name__ for error in (TryAgain, InvalidField, OtherExport)}
     assert f"`{ExportFailed.__name__}`" in API
 
 
-def test_the_json_in_the_api_page_is_json_and_its_machine_handles_our_errors() -> None:
+def test_the_json_in_the_api_page_is_json_and_its_state_machine_handles_our_errors() -> None:
     parsed: list[dict[str, Any]] = [json.loads(snippet) for snippet in snippets(API, "json")]
     machine = next(one for one in parsed if "StartAt" in one)
     states = machine["States"]
@@ -119,7 +121,7 @@ def test_the_json_in_the_api_page_is_json_and_its_machine_handles_our_errors() -
     assert {state["Next"] for state in states.values() if "Next" in state} <= states.keys()
 
 
-def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
+def test_the_state_machine_in_the_api_page_retries_for_a_day() -> None:
     retry = next(json.loads(one) for one in snippets(API, "json") if "StartAt" in one)["States"]["Activate"]["Retry"][0]
     pauses = [
         min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
@@ -130,14 +132,14 @@ def test_the_machine_in_the_api_page_tries_for_a_day() -> None:
 
 def test_the_picture_of_the_ways_is_drawn_from_their_table() -> None:
     page = (DOCS / "performance.md").read_text()
-    told = rows(page, "against the floor")
+    measured = rows(page, "against the floor")
 
     ways = ways_picture.ways(page)
 
     assert [(way.name, way.against_floor) for way in ways] == [
-        (row["way"].strip("*"), float(row["against the floor"])) for row in told
+        (row["way"].strip("*"), float(row["against the floor"])) for row in measured
     ]
-    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in told if "**" in row["way"]]
+    assert [way.name for way in ways if way.ours] == [row["way"].strip("*") for row in measured if "**" in row["way"]]
     assert (DOCS / "export-ways.svg").read_text() == ways_picture.drawn(ways), "run `make docs`"
     picture = ElementTree.parse(DOCS / "export-ways.svg")  # noqa: S314 - it is ours
     assert len(picture.findall("{*}rect")) == len(ways) + 1
@@ -157,13 +159,13 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
         "API": ("million activations by API", 2),
         "export": ("million codes exported", 4),
     }
-    for region, told in costs.items():
+    for region, documented in costs.items():
         for quantity, (cost, digits) in columns.items():
             total = sum(number(row[quantity]) * number(prices[row["price"]][region]) for row in quantities)
-            assert number(told[cost]) == round(total, digits), (region, cost)
+            assert number(documented[cost]) == round(total, digits), (region, cost)
 
 
-def test_an_idle_stack_costs_what_its_parts_do() -> None:
+def test_the_cost_of_an_idle_stack_is_the_sum_of_its_parts() -> None:
     idle = {row["what"]: row for row in rows(COST, "dollars")}
     for row in idle.values():
         assert number(row["dollars"]) == round(number(row["number"]) * number(row["each"]), 2)
@@ -178,20 +180,20 @@ def test_an_idle_stack_costs_what_its_parts_do() -> None:
 @pytest.mark.parametrize(
     ("buffer", "values"),
     [
-        ("what stands before", [LONGEST_ENVELOPE >> 20]),
-        ("a record that goes on", [LONGEST_PIECE >> 20]),
+        ("the text before", [LONGEST_ENVELOPE >> 20]),
+        ("an unfinished record", [LONGEST_PIECE >> 20]),
         ("a block of the reply", [CHUNK_BYTES >> 10]),
-        ("a packed block of the reply", [PACKED_CHUNK_BYTES >> 10, CHUNK_BYTES >> 10]),
-        ("kinds of tags", [export_xml.MOST_JOINTS]),
-        ("blocks between decoding and packing", [pipeline.BATCHES_WAITING]),
+        ("a compressed block of the reply", [PACKED_CHUNK_BYTES >> 10, CHUNK_BYTES >> 10]),
+        ("separators", [export_xml.MOST_SEPARATORS]),
+        ("blocks between decoding and compressing", [pipeline.BATCHES_WAITING]),
         ("parts of the file", [pipeline.PARTS_WAITING, 1, part_bytes(1) >> 20]),
         ("rows of a Parquet row group", [parquet.ROWS_OF_A_GROUP, parquet.BYTES_OF_A_GROUP >> 20]),
         ("a manifest that is read", [LONGEST_MANIFEST >> 10]),
     ],
 )
 def test_the_buffers_of_an_export_are_those_of_the_code(buffer: str, values: list[int]) -> None:
-    (told,) = [row["bound"] for row in rows(LIMITS, "buffer") if row["buffer"].startswith(buffer)]
-    assert [int(found) for found in re.findall(r"\d+", told.replace(",", ""))][: len(values)] == values
+    (documented,) = [row["bound"] for row in rows(LIMITS, "buffer") if row["buffer"].startswith(buffer)]
+    assert [int(found) for found in re.findall(r"\d+", documented.replace(",", ""))][: len(values)] == values
 
 
 def default(parameter: str) -> int:
@@ -213,10 +215,10 @@ def default(parameter: str) -> int:
         ("a call to Altcraft", [int(Timeouts.connect), int(Timeouts.read), int(Timeouts.total)]),
         ("a reply of Altcraft, other than an export", [MAX_MESSAGE_BYTES >> 20]),
         ("one record of an export", [LONGEST_PIECE >> 20]),
-        ("what stands around the records of an export", [LONGEST_ENVELOPE >> 20]),
+        ("the text around the records of an export", [LONGEST_ENVELOPE >> 20]),
         ("a program that shrinks", [default("LatestMinimumPercent")]),
         ("one export", [TEMPLATE["Resources"]["ExportAllFunction"]["Properties"]["Timeout"]]),
-        ("a code is tried, after a passing failure", [PATIENCE_SECONDS // 3600]),
+        ("a code is retried after a transient failure", [MAX_AGE_SECONDS // 3600]),
         ("a redemption is remembered", [MEMORY.days]),
         ("a changed secret is noticed", [LIFETIME_SECONDS // 60]),
         ("a download link", [DOWNLOAD_SECONDS // 60]),
@@ -224,8 +226,8 @@ def default(parameter: str) -> int:
     ],
 )
 def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[int]) -> None:
-    told = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
-    numbers = [int(found) for found in re.findall(r"\d+", told.replace(",", ""))]
+    documented = next(row["value"] for row in rows(LIMITS, "change it by") if row["limit"] == limit.strip("`"))
+    numbers = [int(found) for found in re.findall(r"\d+", documented.replace(",", ""))]
     assert [found for found in numbers if found in values][: len(values)] == values
 
 

@@ -9,7 +9,7 @@ from export_all.bounded_worker import BoundedWorker, Stopped
 SECONDS = 10
 
 
-def test_items_are_worked_off_in_order() -> None:
+def test_items_are_processed_in_order() -> None:
     done: list[int] = []
     worker = BoundedWorker("test", done.append, 2)
 
@@ -20,7 +20,7 @@ def test_items_are_worked_off_in_order() -> None:
     assert done == list(range(100))
 
 
-def test_a_slow_step_makes_the_one_before_it_wait() -> None:
+def test_a_slow_step_makes_the_previous_one_wait() -> None:
     # Given a step that does not end
     go_on, begun = threading.Event(), threading.Event()
 
@@ -42,7 +42,7 @@ def test_a_slow_step_makes_the_one_before_it_wait() -> None:
     assert begun.wait(SECONDS)
     feeder.join(0.2)
 
-    # Then it takes no more than its depth until it goes on
+    # Then it accepts no more items than its depth until it continues
     assert feeder.is_alive()
     assert taken == [0, 1]
     go_on.set()
@@ -51,7 +51,7 @@ def test_a_slow_step_makes_the_one_before_it_wait() -> None:
     assert taken == [0, 1, 2, 3, 4]
 
 
-def test_an_error_is_raised_to_whoever_puts() -> None:
+def test_an_error_is_raised_by_put() -> None:
     def work(_: int) -> None:
         raise ZeroDivisionError
 
@@ -65,7 +65,7 @@ def test_an_error_is_raised_to_whoever_puts() -> None:
         feed()
 
 
-def test_an_error_of_the_last_item_is_raised_to_whoever_closes() -> None:
+def test_an_error_of_the_last_item_is_raised_by_close() -> None:
     def work(_: int) -> None:
         raise ZeroDivisionError
 
@@ -76,7 +76,7 @@ def test_an_error_of_the_last_item_is_raised_to_whoever_closes() -> None:
         worker.close()
 
 
-def test_stopping_frees_whoever_waits() -> None:
+def test_stop_releases_a_waiting_put() -> None:
     go_on = threading.Event()
     worker: BoundedWorker[int] = BoundedWorker("test", lambda _: go_on.wait(SECONDS), 1)
     worker.put(1)

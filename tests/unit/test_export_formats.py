@@ -1,4 +1,4 @@
-"""What the formats write, read back by independent readers."""
+"""The output of the formats, read back by independent readers."""
 
 import csv
 import gzip
@@ -18,7 +18,7 @@ from pyarrow import parquet
 from altcraft.export_batch import FIELDS
 from altcraft.export_json import exact_batch, usual_batch
 from export_all.formats.registry import Encoder, OutputFormat, encoder_for
-from tests.unit.test_export_rows import ANY, USUAL
+from tests.unit.strategies import ANY, USUAL
 
 AT = "2024-04-01T14:02:05Z"
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'quoted", "＝1"]  # noqa: RUF001
@@ -41,7 +41,7 @@ def read_csv(file: bytes) -> list[list[str]]:
 
 
 def raw(cell: str) -> str:
-    """The value that a cell holds, as the documentation says."""
+    """The value of a cell, by the documentation."""
     return cell.removeprefix("'")
 
 
@@ -70,7 +70,7 @@ def test_csv_gives_every_value_back(batches: Sequence[Rows]) -> None:
 
 @pytest.mark.parametrize("code", FORMULAS)
 @pytest.mark.parametrize("beside", [{}, {"unknown": 1}], ids=["usual", "unusual"])
-def test_csv_cells_are_no_formulas(code: str, beside: dict[str, int]) -> None:
+def test_csv_cells_are_not_executed_as_formulas(code: str, beside: dict[str, int]) -> None:
     file = write("csv", [{"code": "plain"}, {"code": code} | beside], [{"code": "last", "attached": code + AT}])
 
     _, _, with_code, with_mark = read_csv(file)

@@ -1,4 +1,4 @@
-"""The stream decoders of an export, held against the standard library's parsers."""
+"""The stream decoders of an export, compared with the standard library's parsers."""
 
 import gzip
 import itertools
@@ -20,34 +20,8 @@ from altcraft.errors import IncoherentReply
 from altcraft.export import CHUNK_BYTES, Batch, read_rows, unpacked
 from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
 from altcraft.export_json import flat_batch, plain_batch, usual_batch
+from tests.unit.strategies import ANY, TIME_NAMES, TIMES, USUAL
 
-TIMES = st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z")
-MARKS = st.one_of(TIMES, st.sampled_from(["", "false", None, False, True]))
-TRICKY = [
-    '},{"code":"x"}',
-    '"}],"error":0}',
-    "\\",
-    '\\"',
-    '"attached":"2024',
-    "</data><data>",
-    "<code>",
-    "a\nb",
-    "\u2028",
-    "Код-5 🎁",
-]
-TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(TRICKY))
-VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), TEXTS),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
-    max_leaves=5,
-)
-MARK_NAMES = ("attached", "activated", "expire_date", "expired")
-USUAL = st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, TIMES))
-ANY = st.builds(
-    lambda others, known: others | known,
-    st.dictionaries(TEXTS.filter(lambda name: name not in (*MARK_NAMES, "code")), VALUES, max_size=2),
-    st.fixed_dictionaries({"code": TEXTS}, optional=dict.fromkeys(MARK_NAMES, MARKS)),
-)
 SPELLINGS = st.sampled_from(
     [
         {"separators": (",", ":")},
@@ -125,7 +99,7 @@ def test_json_rows_survive_a_cut_at_every_byte(rows: list[dict[str, object]], sp
 
 @given(st.lists(st.one_of(USUAL, ANY), min_size=1, max_size=4), SPELLINGS)
 @settings(deadline=None)
-def test_usual_batch_takes_no_block_that_it_would_change(
+def test_usual_batch_accepts_no_block_that_it_would_change(
     rows: list[dict[str, object]], spelling: dict[str, Any]
 ) -> None:
     block = json.dumps(rows, **spelling).encode().strip()[1:-1]
@@ -149,13 +123,13 @@ def test_usual_batch_is_as_strict_as_the_standard_library(noise: bytes, position
 
 
 FLAT = st.dictionaries(
-    st.one_of(st.sampled_from(["code", *MARK_NAMES]), st.text(max_size=3)),
+    st.one_of(st.sampled_from(["code", *TIME_NAMES]), st.text(max_size=3)),
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6), st.lists(st.text(max_size=3), max_size=2)),
 ).map(lambda row: {"code": "A"} | row)
 
 
 @given(st.lists(st.one_of(USUAL, ANY, FLAT), min_size=1, max_size=4), SPELLINGS)
-def test_flat_batch_takes_no_block_that_it_would_change(
+def test_flat_batch_accepts_no_block_that_it_would_change(
     rows: list[dict[str, object]], spelling: dict[str, Any]
 ) -> None:
     block = json.dumps(rows, **spelling).encode().strip()[1:-1]
@@ -169,7 +143,7 @@ def test_flat_batch_takes_no_block_that_it_would_change(
 
 
 @given(st.data())
-def test_flat_batch_takes_no_key_twice(data: st.DataObject) -> None:
+def test_flat_batch_accepts_no_repeated_key(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(["code", "attached", "x", ":", ""]), min_size=1, max_size=4))
     texts = st.sampled_from(['"A"', '":"', '":A"', '"}"', "5", '[":"]', "null"])
     row = ",".join(f'"{name}":{data.draw(texts)}' for name in names)
@@ -196,7 +170,7 @@ def test_usual_rows_are_decoded_the_fast_way() -> None:
     rows = [{"code": "A"}, {"code": "Б", "attached": "2024-04-01T14:02:05Z", "expired": "2024-04-01T14:02:05Z"}]
     for spelling in ({"separators": (",", ":")}, {"indent": 2}):
         block = json.dumps(rows, ensure_ascii=False, **spelling).encode().strip()[1:-1]
-        # Then the fast way takes it
+        # Then the fast way decodes it
         assert usual_batch(block) is not None
 
 
@@ -247,10 +221,10 @@ BROKEN_JSON = {
     "code is null": b'{"data":[{"code":null}],"error":0}',
     "record is a text": b'{"data":["A"],"error":0}',
     "record is a list": b'{"data":[["code"]],"error":0}',
-    "double key": b'{"data":[{"code":"A","code":"B"}],"error":0}',
-    "double mark": b'{"data":[{"code":"A","attached":"2024-04-01T14:02:05Z","attached":"2024-04-01T14:02:06Z"}],"error":0}',
-    "double key, escaped": b'{"data":[{"code":"A","c\\u006fde":"B"}],"error":0}',
-    "double key inside": b'{"data":[{"code":"A","more":{"a":1,"a":2}}],"error":0}',
+    "repeated key": b'{"data":[{"code":"A","code":"B"}],"error":0}',
+    "two timestamps": b'{"data":[{"code":"A","attached":"2024-04-01T14:02:05Z","attached":"2024-04-01T14:02:06Z"}],"error":0}',
+    "repeated key, escaped": b'{"data":[{"code":"A","c\\u006fde":"B"}],"error":0}',
+    "repeated key inside": b'{"data":[{"code":"A","more":{"a":1,"a":2}}],"error":0}',
     "comma at the end": b'{"data":[{"code":"A"},],"error":0}',
     "comma at the start": b'{"data":[,{"code":"A"}],"error":0}',
     "two commas": b'{"data":[{"code":"A"},,{"code":"B"}],"error":0}',
@@ -276,7 +250,7 @@ def test_broken_json_rows_are_refused_wherever_they_are_cut(reply: bytes) -> Non
 
 
 @pytest.mark.parametrize("kind", ["json", "xml"])
-def test_rows_that_end_early_are_refused_at_every_byte(kind: str) -> None:
+def test_truncated_rows_are_refused_at_every_byte(kind: str) -> None:
     whole = {
         "json": b'{"data":[{"code":"A"},{"code":"B","attached":"2024-04-01T14:02:05Z"}],"error":0}',
         "xml": b"<xml><data><code>A</code></data><data><code>B</code></data><error>0</error></xml>",
@@ -307,7 +281,7 @@ MEGABYTE = 1 << 20
 
 
 class Arriving:
-    """A reply that arrives in blocks, and may go on for ever; `taken` counts what was taken of it."""
+    """A reply that arrives in blocks, and may be endless; `taken` counts the bytes read from it."""
 
     def __init__(self, *parts: bytes | Iterator[bytes]) -> None:
         self._parts = parts
@@ -325,7 +299,7 @@ class Arriving:
 
 
 def endless(block: bytes) -> Iterator[bytes]:
-    """The same again and again, in blocks."""
+    """The same bytes repeated, in blocks."""
     return itertools.repeat(block * (CHUNK_BYTES // len(block)))
 
 
@@ -348,10 +322,12 @@ NO_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
 
 
 @pytest.mark.parametrize("parts", NO_RECORDS.values(), ids=NO_RECORDS.keys())
-def test_what_is_no_record_is_refused_before_it_fills_the_memory(parts: tuple[bytes | Iterator[bytes], ...]) -> None:
+def test_text_around_the_records_is_refused_before_it_fills_the_memory(
+    parts: tuple[bytes | Iterator[bytes], ...],
+) -> None:
     reply = Arriving(*parts)
 
-    with pytest.raises(IncoherentReply, match=r"that are no records|in which no record ends"):
+    with pytest.raises(IncoherentReply, match=r"that are not records|in which no record ends"):
         list(read_rows(reply))
 
     assert reply.taken <= LONGEST_PIECE + 2 * CHUNK_BYTES
@@ -370,7 +346,7 @@ ENDLESS_RECORDS: dict[str, tuple[bytes | Iterator[bytes], ...]] = {
 
 
 @pytest.mark.parametrize("parts", ENDLESS_RECORDS.values(), ids=ENDLESS_RECORDS.keys())
-def test_a_record_that_goes_on_is_refused_before_it_fills_the_memory(
+def test_an_unfinished_record_is_refused_before_it_fills_the_memory(
     parts: tuple[bytes | Iterator[bytes], ...],
 ) -> None:
     reply = Arriving(*parts)
@@ -393,7 +369,7 @@ def test_a_tag_without_end_takes_one_pass(before: bytes, name: bytes) -> None:
 
 @pytest.mark.parametrize("white", [b" " * 1000, b"\n" * (MEGABYTE - CHUNK_BYTES)], ids=["some", "nearly too much"])
 @pytest.mark.parametrize("kind", ["json", "xml"])
-def test_white_space_before_a_reply_is_let_pass_up_to_its_bound(white: bytes, kind: str) -> None:
+def test_white_space_before_a_reply_is_accepted_up_to_its_bound(white: bytes, kind: str) -> None:
     reply = {"json": ROW["json"] + b'],"error":0}', "xml": ROW["xml"] + b"<error>0</error></xml>"}[kind]
 
     batches, _ = read(white + reply, *[CHUNK_BYTES] * (len(white) // CHUNK_BYTES))
@@ -412,7 +388,7 @@ def test_pretty_printing_of_many_unusual_rows_does_not_count_as_envelope() -> No
 
 
 def packed(member: bytes, count: int) -> Iterator[bytes]:
-    """So many gzip files, one after the other, as they arrive."""
+    """A number of successive gzip members, as they arrive."""
     return iter([gzip.compress(member) * 100] * (count // 100))
 
 
@@ -421,7 +397,7 @@ def packed(member: bytes, count: int) -> Iterator[bytes]:
     [(b"a", 500_000), (b"", 500_000), (b" " * (100 * MEGABYTE), 100)],
     ids=["small", "empty", "bombs"],
 )
-def test_what_is_unpacked_comes_in_pieces_of_one_size(member: bytes, count: int) -> None:
+def test_decompressed_pieces_have_one_size(member: bytes, count: int) -> None:
     sizes = [len(piece) for piece in itertools.islice(unpacked(packed(member, count)), 1000)]
 
     assert set(sizes[:-1]) <= {CHUNK_BYTES}
@@ -429,7 +405,7 @@ def test_what_is_unpacked_comes_in_pieces_of_one_size(member: bytes, count: int)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.lists(st.integers(0, 40), max_size=20))
-def test_what_is_unpacked_is_what_was_packed(members: list[bytes], sizes: list[int]) -> None:
+def test_decompressing_gives_the_original(members: list[bytes], sizes: list[int]) -> None:
     whole = b"".join(map(gzip.compress, members))
 
     assert b"".join(unpacked(chunks(whole, sizes))) == b"".join(members)
@@ -447,7 +423,7 @@ XML_TEXTS = st.one_of(
 )
 XML_ROWS = st.fixed_dictionaries(
     {"code": XML_TEXTS},
-    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*MARK_NAMES, "number", "x-y.z")},
+    optional={name: st.one_of(TIMES, XML_TEXTS) for name in (*TIME_NAMES, "number", "x-y.z")},
 )
 
 
@@ -461,7 +437,7 @@ def as_written(text: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def xml_replies(draw: st.DrawFn) -> bytes:
-    """A reply in any legal spelling: white space, comments, references, CDATA, the outcome before or behind the rows."""
+    """A reply in any legal spelling: white space, comments, references, CDATA, the outcome before or after the rows."""
     white = draw(st.sampled_from(["", "", "\n  ", "<!-- </data> -->", " <?data </data> ?>"]))
     rows = []
     for row in draw(st.lists(XML_ROWS, min_size=1, max_size=5)):
@@ -533,7 +509,7 @@ BROKEN_XML = {
         "cp1251"
     ),
     "two documents": b"<xml><data><code>A</code></data><error>0</error></xml><xml><error>0</error></xml>",
-    "text behind the end": b"<xml><data><code>A</code></data><error>0</error></xml>x",
+    "text after the end": b"<xml><data><code>A</code></data><error>0</error></xml>x",
 }
 
 
@@ -544,7 +520,7 @@ def test_broken_xml_rows_are_refused_wherever_they_are_cut(reply: bytes) -> None
             read(reply, *sizes)
 
 
-TAGS = [f"<{slash}{name}>".encode() for name in ("data", *MARK_NAMES, "code") for slash in ("", "/")]
+TAGS = [f"<{slash}{name}>".encode() for name in ("data", *TIME_NAMES, "code") for slash in ("", "/")]
 DAMAGE = [
     *TAGS,
     b"]]>",
@@ -610,7 +586,7 @@ def test_usual_xml_rows_are_decoded_as_json_rows_are() -> None:
     assert [batch.lines() for batch in read(as_xml)[0]] == [batch.lines() for batch in read(as_json)[0]]
 
 
-def test_numbers_of_any_size_are_handed_on() -> None:
+def test_numbers_of_any_size_are_passed_on() -> None:
     batches, _ = read(b'{"data":[{"code":"A","big":1e400}],"error":0}')
 
     assert batches[0].lines() == b'{"code":"A","big":1e400}\n'

@@ -47,13 +47,13 @@ def test_given_an_error_then_the_manifest_names_it(name: str) -> None:
     assert (failure.type, failure.retryable) == (name, retryable)
 
 
-def test_given_a_secret_without_a_token_then_it_is_as_one_that_cannot_be_read() -> None:
+def test_given_a_secret_without_a_token_then_the_failure_is_that_of_an_unreadable_one() -> None:
     failure = failure_of(UnusableToken("the secret holds no Altcraft token"))
     assert failure is not None
     assert failure.type == "token_unreadable"
 
 
-def test_given_a_refusal_then_the_manifest_has_altcrafts_words() -> None:
+def test_given_a_refusal_then_the_manifest_has_altcrafts_error() -> None:
     failure = failure_of(Unreachable("HTTP 503", refusal=NotUnderstood(500, "busy")))
     assert failure is not None
     assert failure.members()["altcraft"] == {"error": 500, "error_text": "busy"}
@@ -65,7 +65,7 @@ def test_given_a_refusal_of_aws_then_the_manifest_has_the_remedy() -> None:
     assert "EXPORT_BUCKET must name one" in failure.detail
 
 
-def test_given_a_defect_then_nothing_of_it_is_told() -> None:
+def test_given_a_defect_then_nothing_of_it_is_reported() -> None:
     assert failure_of(LookupError("of ours")) is None
 
 

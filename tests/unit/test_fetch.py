@@ -1,4 +1,4 @@
-"""What the intake makes of a webhook that holds only an id: the calls, and that nothing in the webhook can lead them astray."""
+"""Webhooks that hold only an id: the calls that the intake builds, and that nothing in a webhook can redirect them."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}"}
 
 
 def read(body: Any, **fetch: Any) -> list[Reading]:
-    """What a source of plain paths makes of a webhook."""
+    """Read a webhook by a source with plain paths."""
     settings_ = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
@@ -52,7 +52,7 @@ def paths(body: Any, **fetch: Any) -> tuple[str, ...]:
         ("stripe-promotions", "stripe-promotion.json", Calls(("/v1/promotion_codes/promo_1Demo",), "cs_test_a2Demo")),
     ],
 )
-def test_given_a_platforms_webhook_then_its_api_is_to_be_asked(name: str, body: str, expected: Calls) -> None:
+def test_given_a_platforms_webhook_then_the_calls_to_its_api_are_built(name: str, body: str, expected: Calls) -> None:
     document = parse(SOURCES.read_text())
     assert document.find(name).read(json.loads((EVENTS / "bodies" / body).read_bytes())) == [expected]
 
@@ -71,7 +71,7 @@ def test_given_a_platforms_webhook_then_its_api_is_to_be_asked(name: str, body: 
         ("stripe-promotions", {"object": "charge"}, Means.UNRECOGNISED),
     ],
 )
-def test_given_a_webhook_that_is_worth_no_call_then_none_is_made(name: str, body: Any, expected: Reading) -> None:
+def test_given_a_webhook_that_needs_no_call_then_none_is_built(name: str, body: Any, expected: Reading) -> None:
     assert parse(SOURCES.read_text()).find(name).read(body) == [expected]
 
 
@@ -103,7 +103,7 @@ class TestPaths:
 
     @settings(deadline=None)
     @given(st.text(min_size=1))
-    def test_given_any_value_then_it_never_leaves_its_part_of_the_path(self, value: str) -> None:
+    def test_given_any_value_then_it_stays_within_its_part_of_the_path(self, value: str) -> None:
         try:
             [path] = paths({"id": value})
         except UnreadableOrder:
@@ -116,18 +116,18 @@ class TestPaths:
 
 
 class TestMessages:
-    def test_given_a_call_then_its_message_is_known_from_a_webhook_and_from_a_code(self) -> None:
+    def test_given_a_call_then_its_message_is_distinguished_from_a_webhook_and_from_a_code(self) -> None:
         body = json.dumps({"fetch": "/orders/1", "order_id": "", "source": "shop", "received_at": "2026-11-22"})
         assert is_message(body)
         assert fetch_message(body) == FetchMessage("/orders/1", "", "shop", "2026-11-22")
 
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"code": "A", "loyalty_id": 5}', '{"fetch": "/"}'])
-    def test_given_another_message_then_it_is_none(self, body: str) -> None:
+    def test_given_another_message_then_it_is_not_a_fetch_message(self, body: str) -> None:
         assert fetch_message(body) is None
 
 
 class TestAddresses:
-    """The name may be a shop's; where it leads is not the shop's to say."""
+    """A shop's host name must not resolve to an address inside the network."""
 
     @staticmethod
     def resolving(*addresses: str) -> Any:
@@ -149,7 +149,7 @@ class TestAddresses:
             *("192.0.2.1", "64:ff9b:1::1", "64:ff9b::a00:1", "::"),
         ],
     )
-    def test_given_a_private_address_then_it_is_refused_also_beside_a_public_one(self, address: str) -> None:
+    def test_given_a_private_address_then_it_is_refused_even_if_there_is_a_public_one(self, address: str) -> None:
         for addresses in ((address,), ("93.184.215.14", address)):
             with pytest.raises(Unanswered) as raised:
                 public_address("shop.example.com", self.resolving(*addresses))

@@ -1,4 +1,4 @@
-"""Requests and replies of the REST API's proxy events, below any function."""
+"""Requests and replies of the REST API's proxy events, independent of the functions."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ def test_given_a_body_in_base64_then_it_is_its_exact_bytes(body: bytes) -> None:
     assert Request.from_event(event).body == body
 
 
-def test_given_an_event_of_the_least_then_what_is_missing_is_empty() -> None:
+def test_given_a_minimal_event_then_missing_parts_are_empty() -> None:
     found = Request.from_event({"httpMethod": "GET", "resource": "/", "headers": None, "body": None})
     assert (found.path, found.headers, found.query, found.body, found.request_id) == ({}, {}, {}, b"", "")
     assert (found.media_type, found.accepts) == ("", "json")
@@ -74,7 +74,7 @@ def test_given_a_table_of_routes_then_what_it_lacks_is_404() -> None:
         ("application/xml;q=nan", "json"),
     ],
 )
-def test_given_an_accept_header_then_the_format_it_prefers_is_spoken(accept: str, wire: str) -> None:
+def test_given_an_accept_header_then_its_preferred_format_is_used(accept: str, wire: str) -> None:
     assert request(accept=accept).accepts == wire
 
 
@@ -85,13 +85,13 @@ def test_given_any_headers_then_a_format_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
-def test_given_a_format_that_is_not_spoken_then_it_is_415_and_the_remedy_is_told(media_type: str) -> None:
+def test_given_an_unsupported_format_then_415_names_the_remedy(media_type: str) -> None:
     with pytest.raises(Problem, match="application/json or application/xml") as problem:
         request(b"{}", content_type=media_type).fields()
     assert problem.value.status == 415
 
 
-def test_given_a_message_then_both_formats_carry_it() -> None:
+def test_given_a_message_then_it_is_encoded_in_both_formats() -> None:
     as_json = reply(request(), 200, {"code": TEXT})
     as_xml = reply(request(accept="application/xml"), 200, {"code": TEXT})
     assert json.loads(as_json["body"]) == {"code": TEXT}
@@ -99,7 +99,7 @@ def test_given_a_message_then_both_formats_carry_it() -> None:
     assert as_json["headers"]["Cache-Control"] == as_xml["headers"]["Cache-Control"] == "no-store"
 
 
-def test_given_a_problem_then_both_formats_carry_it() -> None:
+def test_given_a_problem_then_it_is_encoded_in_both_formats() -> None:
     problem = Problem(422, "rejected", "No", "Why", altcraft=Refused(402, TEXT), headers={"Retry-After": "1"})
     as_json, as_xml = problem.reply(request()), problem.reply(request(accept="text/xml"))
     assert json.loads(as_json["body"]) == {
@@ -118,21 +118,21 @@ def test_given_a_problem_then_both_formats_carry_it() -> None:
 
 
 def ending(error: Exception) -> Reply:
-    def door(_: Request) -> NoReturn:
+    def fail(_: Request) -> NoReturn:
         raise error
 
-    return answering(request(), door)
+    return answering(request(), fail)
 
 
 @pytest.mark.parametrize("error", [SettingsError("set X: why"), SecretError("cannot read X: why")])
-def test_given_a_function_that_is_not_configured_then_it_is_503_and_says_what_to_mend(error: Exception) -> None:
+def test_given_a_function_that_is_not_configured_then_503_names_the_setting(error: Exception) -> None:
     answer = ending(error)
     members: dict[str, Any] = json.loads(answer["body"])
     assert (answer["statusCode"], members["detail"], members["retryable"]) == (503, str(error), True)
     assert int(answer["headers"]["Retry-After"]) > 0
 
 
-def test_given_a_defect_then_it_is_500_and_tells_nothing_of_itself() -> None:
+def test_given_a_defect_then_500_reveals_nothing_of_it() -> None:
     answer = ending(LookupError("the token is t0p"))
     assert answer["statusCode"] == 500
     assert "t0p" not in answer["body"]

@@ -1,4 +1,4 @@
-"""The imports of the house run one way: app → decisions → client, without a circle, not even one of types."""
+"""Imports run one way: app → decisions → client, without a circle, not even one of types."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ PLACES = {
     "ops": ROOT,
 }
 
-# package → those of ours that it may import beside itself
+# package → our packages that it may import in addition to itself
 MAY_IMPORT = {
     "altcraft": set[str](),
     "lambda_support": {"altcraft"},
@@ -53,7 +53,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def graph(sources: Mapping[str, str]) -> Graph:
-    """Each module with those of ours that it imports. What a package holds is no import of the package itself."""
+    """Each module with our modules that it imports. A package's import of its own modules does not count."""
 
     def ours(name: str) -> str | None:
         return next((known for known in (name, name.rpartition(".")[0]) if known in sources), None)
@@ -65,7 +65,7 @@ def graph(sources: Mapping[str, str]) -> Graph:
 
 
 def circle(found: Graph) -> list[str]:
-    """The modules of one circle, in its order; none where there is none."""
+    """The modules of one circle, in order; empty if there is no circle."""
     try:
         TopologicalSorter(found).prepare()
     except CycleError as error:
@@ -77,12 +77,12 @@ def circle(found: Graph) -> list[str]:
 GRAPH = graph(modules())
 
 
-def test_given_the_house_then_no_module_imports_itself_by_way_of_others() -> None:
+def test_given_our_packages_then_no_imports_are_circular() -> None:
     assert circle(GRAPH) == []
 
 
 @pytest.mark.parametrize("package", PLACES)
-def test_given_a_package_then_it_imports_only_what_lies_below_it(package: str) -> None:
+def test_given_a_package_then_it_imports_only_packages_below_it(package: str) -> None:
     imports = {
         (module, name.partition(".")[0])
         for module, source in modules().items()

@@ -1,4 +1,4 @@
-"""The intake's decisions: what each delivery is answered, what is queued, kept and counted. AWS is in memory here."""
+"""The intake's decisions: the answer to each delivery, and what is queued, kept and counted. AWS is a fake in memory."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from activate.quarantine import Quarantine
 from activate.redemption import Redemption
 from activate.sources import Sources, SourceUnavailable, UnknownSource
 from lambda_support.http import Problem, Request
-from lambda_support.secrets import SecretError
+from tests.secret import Secret
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 FORM = "application/x-www-form-urlencoded"
@@ -42,29 +42,13 @@ ORDER: dict[str, Any] = {
 }
 
 
-@dataclass
-class Secret:
-    stored: str = field(default_factory=lambda: json.dumps(DOCUMENT))
-    cached: str | None = None
-    readable: bool = True
-
-    def text(self) -> str:
-        return self.cached if self.cached is not None else self.refresh()
-
-    def refresh(self) -> str:
-        if not self.readable:
-            raise SecretError("cannot read the secret sources-of-the-stack")
-        self.cached = self.stored
-        return self.stored
-
-
 def refusal(operation: str) -> ClientError:
     return ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
 
 
 @dataclass
 class Aws:
-    """SQS and S3 as the intake sees them."""
+    """SQS and S3, with the calls that the intake makes."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -86,7 +70,7 @@ class Aws:
 
 class Stage:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.secret = Secret()
+        self.secret = Secret(json.dumps(DOCUMENT))
         self.aws = Aws()
         self._capsys = capsys
         self.headers: dict[str, str] = {}
@@ -126,7 +110,7 @@ class Stage:
         return self.deliver(source, raw, {"X-Shopify-Hmac-Sha256": signature})
 
     def counted(self) -> list[tuple[str, float, dict[str, str]]]:
-        """What was counted since this was asked last: metric, value, dimensions."""
+        """The metrics recorded since the last call: metric, value, dimensions."""
         lines = [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if '"_aws"' in line]
         counts = []
         for line in lines:
@@ -196,7 +180,7 @@ class TestPaidOrders:
     st.integers(1, 2**63 - 1),
 )
 @example("n" * 64, "9" * 190, ["Ж" * 255], 2**63 - 1)
-def test_given_whatever_the_intake_queues_then_the_worker_can_read_it(
+def test_given_any_message_that_the_intake_queues_then_the_worker_can_read_it(
     name: str, order_id: str | int, codes: list[str], loyalty_id: int
 ) -> None:
     aws: Any = Aws()
@@ -214,7 +198,7 @@ def test_given_whatever_the_intake_queues_then_the_worker_can_read_it(
 
 class TestUnreadable:
     @pytest.mark.parametrize("body", [b"{", b"\xff", b"", {**ORDER, "id": None}])
-    def test_given_an_authentic_body_that_cannot_be_read_then_it_is_taken_and_kept(
+    def test_given_an_authentic_body_that_cannot_be_read_then_it_is_accepted_and_kept(
         self, stage: Stage, body: object
     ) -> None:
         assert stage.shopify(body) == (200, {"accepted": 0})
@@ -232,7 +216,7 @@ class TestUnreadable:
         stage.shopify(b"{")
         assert len(stage.aws.objects) == 1
 
-    def test_given_some_codes_that_cannot_be_used_then_the_rest_go_on_and_the_order_is_kept(self, stage: Stage) -> None:
+    def test_given_some_unusable_codes_then_the_others_are_queued_and_the_order_is_kept(self, stage: Stage) -> None:
         codes = [{"type": "discount_code", "code": code} for code in ("A-1", "x" * 256, "B\x07", "A-2")]
         assert stage.shopify({**ORDER, "discount_applications": codes}) == (200, {"accepted": 2})
         assert [message["code"] for message in stage.aws.messages] == ["A-1", "A-2"]
@@ -247,7 +231,7 @@ class TestUnreadable:
         assert b"hush" not in put["Body"]
         assert b"promocode" in put["Body"]
 
-    def test_given_it_cannot_be_kept_then_the_shop_shall_deliver_again(self, stage: Stage) -> None:
+    def test_given_it_cannot_be_stored_then_the_shop_has_to_deliver_again(self, stage: Stage) -> None:
         stage.aws.s3_error = refusal("PutObject")
         assert stage.shopify(b"{")[0] == 503
 
@@ -276,11 +260,11 @@ class TestUnrecognised:
         stage.shopify({**ORDER, "financial_status": "pending"})
         stage.shopify({"number": 1})
         assert stage.counted() == [*intake("eu-shop", "not_paid"), *intake("eu-shop", "unrecognised")]
-        # Another source was not.
+        # Another source was not understood.
         stage.shopify({"number": 1}, "s", "vip")
         assert stage.counted() == [NOT_UNDERSTOOD, *intake("vip", "unrecognised")]
 
-    def test_given_no_sample_can_be_kept_then_the_delivery_is_answered_all_the_same(self, stage: Stage) -> None:
+    def test_given_the_sample_cannot_be_stored_then_the_delivery_is_answered_anyway(self, stage: Stage) -> None:
         stage.aws.s3_error = refusal("PutObject")
         assert stage.shopify({"number": 1}) == (200, {"accepted": 0})
 
@@ -289,7 +273,7 @@ class TestUnrecognised:
             stage.shopify({**ORDER, "id": number, "discount_applications": []})
         assert list(stage.aws.objects) == ["p/quarantine/eu-shop/2026-11-22/no_codes"]
 
-    def test_given_a_source_that_brought_codes_then_an_order_without_is_its_own_affair(self, stage: Stage) -> None:
+    def test_given_a_source_that_brought_codes_then_an_order_without_codes_is_not_kept(self, stage: Stage) -> None:
         stage.shopify(ORDER)
         stage.shopify({**ORDER, "discount_applications": []})
         assert not stage.aws.objects
@@ -301,7 +285,7 @@ class TestUnrecognised:
 
 
 class TestShapes:
-    def test_given_json_that_calls_itself_a_form_then_it_is_read(self, stage: Stage) -> None:
+    def test_given_json_with_the_media_type_of_a_form_then_it_is_read(self, stage: Stage) -> None:
         raw = json.dumps(ORDER).encode()
         signature = base64.b64encode(hmac.new(b"current", raw, hashlib.sha256).digest()).decode()
         headers = {"X-Shopify-Hmac-Sha256": signature}
@@ -316,7 +300,7 @@ class TestShapes:
         ]
         assert len(stage.aws.objects) == 1
 
-    def test_given_more_codes_than_a_shop_can_wait_for_then_none_is_queued_and_the_order_is_kept(
+    def test_given_more_codes_than_can_be_queued_in_time_then_none_is_queued_and_the_order_is_kept(
         self, stage: Stage
     ) -> None:
         codes = [{"type": "discount_code", "code": f"C-{number}"} for number in range(201)]
@@ -344,7 +328,7 @@ class TestRefusals:
         assert stage.shopify(ORDER, source=name)[0] == 404
         assert stage.counted() == intake("unknown", "unknown_source")
 
-    def test_given_a_source_that_is_written_wrong_then_503_for_it_alone(self, stage: Stage) -> None:
+    def test_given_a_source_with_invalid_settings_then_503_for_it_alone(self, stage: Stage) -> None:
         status, problem = stage.shopify(ORDER, "s", "broken")
         assert (status, problem["retryable"]) == (503, True)
         assert "five" not in json.dumps(problem)
@@ -355,13 +339,13 @@ class TestRefusals:
         stage.secret.readable = False
         status, problem = stage.shopify(ORDER, source="whatever")
         assert status == 503
-        assert "sources-of-the-stack" not in json.dumps(problem)
+        assert "name-of-the-secret" not in json.dumps(problem)
         assert stage.counted() == intake("unknown", "misconfigured")
 
     @pytest.mark.parametrize(
         "error", [refusal("SendMessageBatch"), ConnectTimeoutError(endpoint_url="http://sqs.example.com")]
     )
-    def test_given_the_queue_takes_nothing_then_503(self, stage: Stage, error: Exception) -> None:
+    def test_given_the_queue_accepts_nothing_then_503(self, stage: Stage, error: Exception) -> None:
         stage.aws.sqs_error = error
         status, problem = stage.shopify(ORDER)
         assert (status, problem["retryable"]) == (503, True)
@@ -370,13 +354,13 @@ class TestRefusals:
 
 
 class TestRotation:
-    def test_given_a_secret_rotated_a_moment_ago_then_its_first_delivery_is_taken(self, stage: Stage) -> None:
+    def test_given_a_secret_rotated_a_moment_ago_then_its_first_delivery_is_accepted(self, stage: Stage) -> None:
         assert stage.shopify(ORDER)[0] == 200
         stage.secret.stored = json.dumps({**DOCUMENT, "eu-shop": {**DOCUMENT["eu-shop"], "secrets": ["next"]}})
         assert stage.shopify(ORDER, "next")[0] == 200
         assert stage.shopify(ORDER, "current")[0] == 401
 
-    def test_given_the_secret_cannot_be_read_anew_then_the_shop_shall_deliver_again(self, stage: Stage) -> None:
+    def test_given_the_secret_cannot_be_read_again_then_the_shop_has_to_deliver_again(self, stage: Stage) -> None:
         assert stage.shopify(ORDER)[0] == 200
         stage.secret.readable = False
         assert stage.shopify(ORDER, "next")[0] == 503
@@ -403,12 +387,12 @@ class TestHandshakes:
         assert stage.deliver("nop", b"", query={"echo": "8ec8d794"}, method="GET") == (200, "8ec8d794")
         assert stage.deliver("nop", b"", query={"challenge": "8ec8d794"}, method="GET")[0] == 405
 
-    def test_given_a_delivery_by_put_then_it_is_taken_as_by_post(self, stage: Stage) -> None:
+    def test_given_a_delivery_by_put_then_it_is_accepted_as_by_post(self, stage: Stage) -> None:
         body = b"payment%5Borderid%5D=7&payment%5Bpromocode%5D=A-1"
         answer = stage.deliver("tilda", body, query={"token": "hush-hush"}, media_type=FORM, method="PUT")
         assert answer == (200, {"accepted": 1})
 
-    def test_given_a_huge_body_then_it_is_no_ping_and_soon_refused(self, stage: Stage) -> None:
+    def test_given_a_huge_body_then_it_is_no_handshake_and_quickly_refused(self, stage: Stage) -> None:
         assert stage.deliver("blog", b"webhook_id=" + b"1" * 4_700_000, media_type=FORM)[0] == 401
 
     def test_given_a_challenge_then_it_is_echoed_as_plain_text(self, stage: Stage) -> None:
@@ -424,7 +408,7 @@ class TestHandshakes:
         assert stage.deliver("nobody", b"", query={"challenge": "x"}, method="GET")[0] == 404
 
 
-class TestOtherDoors:
+class TestOtherEventSources:
     saleor = "arn:aws:sqs:eu-central-1:123456789012:saleor"
 
     @staticmethod
@@ -449,7 +433,7 @@ class TestOtherDoors:
         assert stage.intake.receive_event(event) == {"accepted": 0}
         assert len(stage.aws.objects) == 1
 
-    def test_given_a_partner_event_of_no_source_then_it_fails_so_that_lambda_runs_it_again(self, stage: Stage) -> None:
+    def test_given_a_partner_event_of_no_source_then_it_fails_so_that_lambda_retries_it(self, stage: Stage) -> None:
         with pytest.raises(UnknownSource):
             stage.intake.receive_event({"source": "aws.partner/shopify.com/1/other", "detail": {"payload": ORDER}})
         assert stage.counted() == intake("unknown", "unknown_source")

@@ -1,4 +1,4 @@
-"""What a webhook's start-up imports: a shop waits a second for the connection, and a slow library costs half of that."""
+"""The imports of a webhook's cold start: a shop waits a second for the connection, and a slow library takes half of that."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ SLOW = {
 }
 
 
-def test_given_the_intake_is_imported_then_nothing_slow_comes_with_it() -> None:
+def test_given_the_intake_is_imported_then_no_slow_module_is_loaded() -> None:
     code = "import sys, activate.app, activate.intake; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "activate.intake" in found
@@ -45,7 +45,7 @@ def test_given_sources_without_a_pattern_of_their_own_then_re2_is_not_loaded() -
     assert loads_re2(loyalty_id=5, capture="(.+)")
 
 
-def test_given_a_worker_without_a_call_to_make_then_what_makes_calls_is_not_loaded() -> None:
+def test_given_a_worker_without_a_call_to_make_then_the_modules_for_calls_are_not_loaded() -> None:
     code = "import sys, activate.app, activate.worker; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "activate.worker" in found

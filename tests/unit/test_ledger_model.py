@@ -1,7 +1,8 @@
-"""The ledger and the outcome logic in a world where everything may fail: orders, callers without one, two runs at once, kills
-between any two calls, late requests, lost replies, refusals before and after the work, people, clocks, and jumps of 401 days.
+"""A state machine over the ledger and the activation logic in which everything may fail: orders, callers without one,
+concurrent runs, kills between any two calls, delayed requests, lost replies, refusals before and after the request was carried
+out, manual changes, wrong clocks, and jumps of 401 days.
 
-`MODEL_EXAMPLES` sets how many histories are tried; `make model` tries 20,000.
+`MODEL_EXAMPLES` sets the number of histories; `make model` runs 20,000.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CODES = ("x", "y")
 ORDERS = ("A", "B", "C", None)
 
 NOISE = timedelta(seconds=8)
-"""What whole seconds and the tolerances between clocks may add up to."""
+"""The most by which whole seconds and the tolerances between clocks can shift a time."""
 
 Carry = Callable[[], Any]
 
@@ -45,7 +46,7 @@ def well(carry_out: Carry) -> Any:
 
 
 def lost(error: Callable[[], Exception], *, applied: bool) -> Fate:
-    """The run sees an error, whether or not the call was carried out."""
+    """The run gets an error, whether or not the call was carried out."""
 
     def fate(carry_out: Carry) -> Any:
         if applied:
@@ -82,13 +83,13 @@ TABLE_FATES: dict[str, Fate] = {
     "lost after": lost(lambda: ReadTimeoutError(endpoint_url="table"), applied=True),
     "written twice": written_twice,
 }
-ILL = sorted({"killed", "killed after", "killed, late", *ALTCRAFT_FATES, *TABLE_FATES})
-FATES = st.lists(st.sampled_from(["well"] * len(ILL) + ILL), max_size=6)
+FAILURES = sorted({"killed", "killed after", "killed, late", *ALTCRAFT_FATES, *TABLE_FATES})
+FATES = st.lists(st.sampled_from(["well"] * len(FAILURES) + FAILURES), max_size=6)
 
 
 @dataclass
-class Asked:
-    """One run of an order, or of a caller without one, and how it ended."""
+class Request:
+    """The request of one run, by an order or by a caller without one, and how it ended."""
 
     order_id: str | None
     code: str
@@ -109,29 +110,30 @@ class Shop(RuleBasedStateMachine):
     def begin(self, skew: int, times: Times, idempotent: bool) -> None:
         self.world = World(timedelta(seconds=skew), times, idempotent)
         self.table = Table()
-        self.runs: list[tuple[Run, Asked]] = []
+        self.runs: list[tuple[Run, Request]] = []
         self.late: list[tuple[str, Carry]] = []
-        self.told: dict[str, object] = {}
+        self.holders: dict[str, object] = {}
+        """By code, the order that got `activated`."""
         self.first: dict[tuple[object, str], datetime] = {}
-        self.asked: set[tuple[str | None, str]] = set()
+        self.requested: set[tuple[str | None, str]] = set()
         self.callers = 0
         for code in CODES:
             self.world.change(code)
 
-    # --- what may happen ----------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.runs) < 3)
     @rule(order_id=st.sampled_from(ORDERS), code=st.sampled_from(CODES), fates=FATES, to_its_end=st.booleans())
     def order(self, order_id: str | None, code: str, fates: list[str], to_its_end: bool) -> None:
-        run, asked = self._start(order_id, code)
-        self.runs.append((run, asked))
-        self._go(run, asked, fates + ["well"] * (20 if to_its_end else 0))
+        run, request = self._start(order_id, code)
+        self.runs.append((run, request))
+        self._go(run, request, fates + ["well"] * (20 if to_its_end else 0))
 
     @precondition(lambda self: self.runs)
     @rule(number=st.integers(0, 2), fates=FATES, to_its_end=st.booleans())
     def go_on(self, number: int, fates: list[str], to_its_end: bool) -> None:
-        run, asked = self.runs[number % len(self.runs)]
-        self._go(run, asked, fates + ["well"] * (20 if to_its_end else 0))
+        run, request = self.runs[number % len(self.runs)]
+        self._go(run, request, fates + ["well"] * (20 if to_its_end else 0))
 
     @precondition(lambda self: self.late)
     @rule(number=st.integers(0, 3))
@@ -143,9 +145,9 @@ class Shop(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 70, 70, 4000]))
     def pass_time(self, seconds: int) -> None:
         self.world.pass_time(seconds)
-        for run, asked in list(self.runs):
-            if asked.until <= self.world.now:
-                self._go(run, asked, ["killed"])
+        for run, request in list(self.runs):
+            if request.until <= self.world.now:
+                self._go(run, request, ["killed"])
 
     @rule(
         code=st.sampled_from(CODES),
@@ -163,51 +165,51 @@ class Shop(RuleBasedStateMachine):
             self.world.change(code, **{change: not getattr(self.world.codes[code], change)})
 
     @precondition(lambda self: not self.runs)
-    @rule(happens=st.sampled_from(["the token changes", "a sickness", "401 days"]), calls=st.integers(2, 12))
+    @rule(happens=st.sampled_from(["the token changes", "an outage", "401 days"]), calls=st.integers(2, 12))
     def happen(self, happens: str, calls: int) -> None:
         if happens == "the token changes":
             self.world.token_is_good = not self.world.token_is_good
-        elif happens == "a sickness":  # everything is refused by an error that could mean anything
-            self.world.sick_calls = calls
-        else:  # whatever was under way is long over, and what orders were answered is forgotten
+        elif happens == "an outage":  # everything is refused with an error that could have any meaning
+            self.world.failing_calls = calls
+        else:  # delayed requests have ended, and the ledger has forgotten its items
             self.late.clear()
             self.world.pass_time(timedelta(days=401).total_seconds())
-            for memory in (self.told, self.first, self.asked):
+            for memory in (self.holders, self.first, self.requested):
                 memory.clear()
             for name, code in self.world.codes.items():
                 self.world.change(name, activated_by=A_PERSON if code.activated_at else None)
 
-    # --- how it is done -----------------------------------------------------------------------------------------------
+    # --- running them -------------------------------------------------------------------------------------------------
 
-    def _start(self, order_id: str | None, code: str) -> tuple[Run, Asked]:
+    def _start(self, order_id: str | None, code: str) -> tuple[Run, Request]:
         self.callers += 1
         label: object = order_id or self.callers
         now = self.world.now
-        asked = Asked(order_id, code, label, now, now + timedelta(seconds=LAMBDA_SECONDS))
+        request = Request(order_id, code, label, now, now + timedelta(seconds=LAMBDA_SECONDS))
         self.first.setdefault((label, code), now)
-        self.asked.add((order_id, code))
+        self.requested.add((order_id, code))
 
         def work(run: Run) -> None:
             ledger = Ledger("table", DynamoDB(self.table, run.call), self.world.clock)
             activator = Activator(Altcraft(self.world, run.call, label), ledger, self.world.clock)
             try:
-                asked.ended = activator.activate(Redemption(code, PROGRAM, order_id), asked.until)
+                request.ended = activator.activate(Redemption(code, PROGRAM, order_id), request.until)
             except TryAgain as failure:
-                asked.ended = failure
+                request.ended = failure
 
         run = Run(work)
         run.start()
-        return run, asked
+        return run, request
 
-    def _go(self, run: Run, asked: Asked, fates: list[str]) -> None:
+    def _go(self, run: Run, request: Request, fates: list[str]) -> None:
         for name in fates:
             if run.pending:
-                run.step(self._fate(name, run.pending, asked.code))
+                run.step(self._fate(name, run.pending, request.code))
         if not run.pending:
             self.runs = [one for one in self.runs if one[0] is not run]
-            if isinstance(asked.ended, Result):
-                self._check(asked, asked.ended)
-                asked.ended = None
+            if isinstance(request.ended, Result):
+                self._check(request, request.ended)
+                request.ended = None
 
     def _fate(self, name: str, pending: str, code: str) -> Fate:
         def killed(carry_out: Carry) -> Any:
@@ -224,26 +226,26 @@ class Shop(RuleBasedStateMachine):
         return fates.get(name, well)
 
     def _end_all(self) -> None:
-        for run, asked in list(self.runs):
-            self._go(run, asked, ["killed"])
+        for run, request in list(self.runs):
+            self._go(run, request, ["killed"])
 
-    # --- what must hold -----------------------------------------------------------------------------------------------
+    # --- invariants ---------------------------------------------------------------------------------------------------
 
-    def _check(self, asked: Asked, result: Result) -> None:
-        """An outcome that an order was told."""
-        code, label = asked.code, asked.label
-        seen = self.world.seen_since(asked.begun, code)
-        holder = self.told.get(code)
+    def _check(self, request: Request, result: Result) -> None:
+        """Check an outcome that was returned to an order."""
+        code, label = request.code, request.label
+        seen = self.world.seen_since(request.begun, code)
+        holder = self.holders.get(code)
         assert not self.world.repeated, "a code was activated twice"
         if result.outcome is Outcome.ACTIVATED:
-            assert holder in (None, label), "two orders were told that they activated a code"
+            assert holder in (None, label), "two orders got `activated` for one code"
             since = self.first[label, code] - NOISE
             assert holder or any(
                 name == code and (by == label or moment >= since) for moment, name, by in self.world.activations
-            ), "an order was told that it activated a code, and nobody did since it came"
-            self.told[code] = label
+            ), "an order got `activated`, and the code was not activated since its first request"
+            self.holders[code] = label
             return
-        assert holder != label or asked.order_id is None, "an order's final answer changed"
+        assert holder != label or request.order_id is None, "an order's final answer changed"
         by_another = result.double_redemption
         true: dict[Outcome, Callable[[Code], bool]] = {
             Outcome.NOT_FOUND: lambda code: not code.exists,
@@ -252,44 +254,44 @@ class Shop(RuleBasedStateMachine):
             Outcome.ALREADY_ACTIVATED: lambda code: code.activated_at is not None or by_another,
         }
         assert any(true[result.outcome](one) for one in seen), "an outcome is not true"
-        mine = asked.order_id is not None and all(one.activated_by == label for one in seen)
+        mine = request.order_id is not None and all(one.activated_by == label for one in seen)
         assert not mine or holder not in (None, label) or by_another, "an order is refused the code that it activated"
 
     def teardown(self) -> None:
-        """In a world that is well again, with one more order, no order waits for ever."""
+        """Once everything works again, and after one more order, no order stays unsettled that could be settled."""
         if not hasattr(self, "world"):
             return
         self._end_all()
         while self.late:
             self.arrive_late(0)
-        self.world.sick_calls, self.world.token_is_good = 0, True
+        self.world.failing_calls, self.world.token_is_good = 0, True
         self.world.pass_time(LAMBDA_SECONDS * 2)
         for control in ("control", "another control"):
             self.world.change(control)
-            assert isinstance(self._ask("another", control), Result)
-        for order_id, code in sorted(self.asked, key=str):
-            ended = self._ask(order_id, code)
+            assert isinstance(self._complete("another", control), Result)
+        for order_id, code in sorted(self.requested, key=str):
+            ended = self._complete(order_id, code)
             if isinstance(ended, TryAgain):
                 tries = "tries" in self.table.items[code]
-                # Where what is activated can be activated, times of codes of ours may be of before.
+                # If Altcraft accepts the activation of a used code, the codes' activation times may be earlier ones.
                 timeless = self.world.times == "empty" or self.world.idempotent
                 unknowable = timeless or not self.world.codes[code].exists
                 assert (ended.reason, tries, unknowable) == ("unsettled", True, True), str(ended)
 
-    def _ask(self, order_id: str | None, code: str) -> Result | TryAgain:
-        run, asked = self._start(order_id, code)
+    def _complete(self, order_id: str | None, code: str) -> Result | TryAgain:
+        run, request = self._start(order_id, code)
         for _ in range(30):
             if run.pending:
                 run.step(well)
-        ended = asked.ended
+        ended = request.ended
         assert ended is not None
         if isinstance(ended, Result):
-            self._check(asked, ended)
+            self._check(request, ended)
         return ended
 
 
 @pytest.mark.long
-def test_every_history_keeps_the_promises() -> None:
+def test_every_history_keeps_the_invariants() -> None:
     run_state_machine_as_test(
         Shop,
         settings=settings(
@@ -299,3 +301,18 @@ def test_every_history_keeps_the_promises() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_a_control_code_that_a_person_activates_again_keeps_no_order_waiting() -> None:
+    shop = Shop()
+    # Given a code that a person has activated long ago, and another one whose time shows Altcraft's clock
+    shop.begin(skew=0, times="zoned", idempotent=False)
+    shop.change_by_hand(change="activated", code="y")
+    shop.order(code="x", fates=[], order_id="A", to_its_end=True)
+    shop.world.pass_time(70)
+    # When a person activates that one again, and an order's run for the first is killed after its request
+    shop.change_by_hand(change="deactivated", code="x")
+    shop.change_by_hand(change="activated", code="x")
+    shop.order(code="y", fates=["well"], order_id="A", to_its_end=False)
+    # Then the order gets the answer that the code was used before
+    shop.teardown()

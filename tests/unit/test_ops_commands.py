@@ -21,11 +21,11 @@ def command(name: str) -> click.Command:
 
 
 def section(name: str) -> str:
-    """What the page says of a command."""
+    """The page's section about a command."""
     return next(part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE) if part.startswith(f"{name}\n"))
 
 
-def test_given_help_then_it_is_the_pages() -> None:
+def test_the_help_is_that_of_the_page() -> None:
     shown = CliRunner().invoke(main, ["--help"], prog_name="python -m ops", terminal_width=80)
     assert shown.output in PAGE
     assert "..." not in shown.output.split("Commands:")[1], "a summary is too long for its line"

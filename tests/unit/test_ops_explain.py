@@ -1,4 +1,4 @@
-"""The dry run of a captured delivery: what it says, and how it exits. It is run as an operator runs it."""
+"""The dry run of a captured delivery: its output and its exit status. It is run like an operator runs it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from activate.checks import expression
 from local.sample_events import DELIVERIES, EVENTS, SOURCES
 from ops.commands import main
 from ops.reach import Stop, stops
-from tests.unit.test_bodies import json_values
+from tests.unit.strategies import json_values
 
 BODIES = EVENTS / "bodies"
 GENERIC: dict[str, Any] = {
@@ -65,7 +65,7 @@ def test_given_a_platforms_sample_then_it_is_read(name: str, body: str) -> None:
     assert explained["fault"] is None
 
 
-def test_given_a_paid_order_then_everything_that_was_found_is_told(shop: Shop) -> None:
+def test_given_a_paid_order_then_everything_that_was_found_is_reported(shop: Shop) -> None:
     coupons = [{"code": code} for code in ("VIP-1", "A-1", "other", "B\u200b", 1.5)]
     exit_code, explained = shop.explain({"data": {"paid": "1", "id": 7, "coupons": coupons}})
     assert exit_code == 0
@@ -88,7 +88,7 @@ def test_given_a_paid_order_then_everything_that_was_found_is_told(shop: Shop) -
 
 
 @pytest.mark.parametrize(
-    ("body", "suffix", "result", "exit_code", "setting", "told"),
+    ("body", "suffix", "result", "exit_code", "setting", "message"),
     [
         ({"data": {"paid": "no"}}, ".json", "not_paid", 0, None, ""),
         (
@@ -112,17 +112,17 @@ def test_given_a_paid_order_then_everything_that_was_found_is_told(shop: Shop) -
         (b"<o>", ".xml", "unreadable", 1, "", "the body is no xml"),
     ],
 )
-def test_given_a_delivery_then_the_exit_and_the_setting_at_fault_say_whether_it_is_read(
-    shop: Shop, body: object, suffix: str, result: str, exit_code: int, setting: str | None, told: str
+def test_given_a_delivery_then_the_exit_status_and_the_setting_at_fault_show_whether_it_is_read(
+    shop: Shop, body: object, suffix: str, result: str, exit_code: int, setting: str | None, message: str
 ) -> None:
     found, explained = shop.explain(body, suffix)
     assert (found, explained["result"]) == (exit_code, result)
     fault = explained["fault"] or {"setting": None, "message": ""}
     assert fault["setting"] == setting
-    assert told in fault["message"]
+    assert message in fault["message"]
 
 
-def test_given_a_list_of_orders_then_each_is_explained_and_one_at_fault_decides(shop: Shop) -> None:
+def test_given_a_list_of_orders_then_each_is_explained_and_one_fault_decides_the_exit_status(shop: Shop) -> None:
     exit_code, explained = shop.explain([ORDER, {"data": {"paid": False}}, {"date": {}}])
     assert exit_code == 1
     assert [one["result"] for one in explained["orders"]] == ["accepted", "not_paid", "unrecognised"]
@@ -130,7 +130,7 @@ def test_given_a_list_of_orders_then_each_is_explained_and_one_at_fault_decides(
     assert explained["fault"]["stops"] == [{"reached": "", "missing": "data", "there": ["date"]}]
 
 
-def test_given_too_many_codes_then_it_is_what_the_intake_would_say(shop: Shop) -> None:
+def test_given_too_many_codes_then_the_result_is_that_of_the_intake(shop: Shop) -> None:
     coupons = [{"code": f"A-{number}"} for number in range(201)]
     exit_code, explained = shop.explain({"data": {"paid": 1, "id": 7, "coupons": coupons}})
     assert (exit_code, explained["result"], explained["fault"]["setting"]) == (1, "unreadable", "codes")
@@ -150,21 +150,21 @@ def test_given_a_source_that_cannot_be_used_then_the_setting_is_named(shop: Shop
     assert "there are shop" in explained["fault"]["message"]
 
 
-def test_given_a_file_whose_ending_says_nothing_then_its_type_is_asked_for(shop: Shop) -> None:
-    exit_code, told = shop.explain(ORDER, ".txt")
+def test_given_a_file_with_an_unknown_suffix_then_its_type_is_required(shop: Shop) -> None:
+    exit_code, message = shop.explain(ORDER, ".txt")
     assert exit_code != 0
-    assert "TYPE=application/json" in told
+    assert "TYPE=application/json" in message
     assert shop.explain(ORDER, ".txt", "--type", "application/json; charset=utf-8")[0] == 0
     assert shop.explain(b"data=1", ".txt", "--type", "application/x-www-form-urlencoded")[1]["result"] == "unrecognised"
 
 
-def test_given_half_of_a_surrogate_pair_then_it_is_printed_as_json_has_it(shop: Shop) -> None:
+def test_given_half_of_a_surrogate_pair_then_it_is_printed_as_json_escape(shop: Shop) -> None:
     body = {"data": {**ORDER["data"], "coupons": [{"code": "A-\ud800"}]}}
     assert shop.explain(body)[1]["codes"][0]["code"] == "A-\ud800"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\xff"])
-def test_given_no_document_then_that_is_told(tmp_path: Path, text: str) -> None:
+def test_given_no_document_then_the_error_says_so(tmp_path: Path, text: str) -> None:
     file = tmp_path / "sources.json"
     file.write_bytes(text.encode("latin-1"))
     answer = run(file, "--source", "shop", "--file", BODIES / "shopify.json")
@@ -173,7 +173,7 @@ def test_given_no_document_then_that_is_told(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--source", "eu-shop"), ("--file", BODIES / "shopify.json")])
-def test_given_half_a_command_then_the_whole_is_told(arguments: tuple[str | Path, ...]) -> None:
+def test_given_an_incomplete_command_then_the_complete_one_is_shown(arguments: tuple[str | Path, ...]) -> None:
     answer = run(SOURCES, *arguments)
     assert answer.exit_code == 2
     assert "make explain SOURCES=" in answer.stderr
@@ -195,7 +195,7 @@ class TestSamples:
         assert "there is no `finacial_status`; at the top there are `financial_status`" in answer.stdout
 
 
-def test_given_the_guides_new_shop_then_its_four_steps_are_as_told(tmp_path: Path) -> None:
+def test_given_the_guides_new_shop_then_its_four_steps_work_as_documented(tmp_path: Path) -> None:
     guide = (EVENTS.parent / "docs" / "webhooks" / "generic.md").read_text()
     [body] = re.findall(r"```json-body\n(.*?)```", guide, re.DOTALL)
     [source] = [found for found in re.findall(r"```json\n(.*?)```", guide, re.DOTALL) if "horoshop" in found]
@@ -233,11 +233,11 @@ class TestReach:
             ("join(',', order.codes)", (Stop("order", "codes", ("lines", "a b")),)),
         ],
     )
-    def test_given_a_path_then_it_is_followed_as_far_as_it_leads(self, path: str, found: tuple[Stop, ...]) -> None:
+    def test_given_a_path_then_it_is_followed_as_far_as_it_exists(self, path: str, found: tuple[Stop, ...]) -> None:
         assert stops(expression(path), self.body) == found
 
     @settings(deadline=None)
     @given(json_values)
-    def test_given_any_body_then_every_presets_paths_end_somewhere(self, body: Any) -> None:
+    def test_given_any_body_then_the_end_of_every_presets_paths_is_found(self, body: Any) -> None:
         for path in ("a.b[].c", "a[?b == 'x'].c | [0]", "(a || b.*.c) && !d", "[a.b, c][?@]", "*.a[0].b"):
             stops(expression(path), body)

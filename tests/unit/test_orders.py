@@ -1,4 +1,4 @@
-"""Reading orders: each platform's preset on a body as the platform sends it, and the steps that JMESPath cannot do."""
+"""Reading orders: each platform's preset with a body of the platform, and the steps after JMESPath."""
 
 import json
 import time
@@ -25,7 +25,7 @@ def sample(name: str) -> Any:
 
 
 def one(reader: Reader, body: Any) -> Reading:
-    """What the one order of a body came to."""
+    """The result for a body with one order."""
     [reading] = reader.read(body)
     return reading
 
@@ -36,7 +36,7 @@ def of(name: str) -> Reader:
 
 
 def plain(**settings_: Any) -> Reader:
-    """A reader of plain paths; `settings_` differ from them, and None takes one out."""
+    """A reader with plain paths; `settings_` override them, and None removes one."""
     plain_ = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
@@ -122,7 +122,7 @@ class TestPaid:
     @pytest.mark.parametrize(
         "no", [False, 0, 0.0, "", "0", "false", "no", "n", "off", "FALSE", "No", "oFF", " no ", [], {}]
     )
-    def test_given_what_says_no_then_the_order_is_not_paid(self, no: Any) -> None:
+    def test_given_a_value_that_means_no_then_the_order_is_not_paid(self, no: Any) -> None:
         assert read({"paid": no}) is Means.NOT_PAID
 
     @pytest.mark.parametrize("yes", [True, 1, "1", "true", "yes", "paid", "none", "nope", [0], {"a": None}])
@@ -142,7 +142,9 @@ class TestPaid:
             ("length(payments[?state == 'paid'] || `[]`) > `0`", {}),
         ],
     )
-    def test_given_paths_that_lead_nowhere_then_it_is_no_no_but_unrecognised(self, paid: str, body: Any) -> None:
+    def test_given_paths_that_find_nothing_then_the_order_is_unrecognised_and_not_unpaid(
+        self, paid: str, body: Any
+    ) -> None:
         assert read(body, paid=paid) is Means.UNRECOGNISED
 
     @pytest.mark.parametrize(
@@ -156,12 +158,12 @@ class TestPaid:
             ("`false`  && state", {"state": "paid"}),
         ],
     )
-    def test_given_paths_that_lead_somewhere_then_no_is_no(self, paid: str, body: Any) -> None:
+    def test_given_paths_that_find_something_then_false_means_not_paid(self, paid: str, body: Any) -> None:
         assert read(body, paid=paid) is Means.NOT_PAID
 
 
 class TestSeveralOrders:
-    def test_given_a_list_of_orders_then_each_is_read_for_itself(self) -> None:
+    def test_given_a_list_of_orders_then_each_is_read_separately(self) -> None:
         readings = plain().read(
             [
                 {"id": 1, "paid": True, "codes": "A"},
@@ -205,13 +207,13 @@ class TestSeveralOrders:
     @pytest.mark.parametrize(
         "found", ["x" * 65_537, ["x" * 250] * 263, [None] * 10_001, ";".join(map(str, range(9000)))]
     )
-    def test_given_more_than_an_order_holds_then_it_is_not_even_split(self, found: Any) -> None:
+    def test_given_more_text_than_an_order_can_hold_then_it_is_not_split(self, found: Any) -> None:
         with pytest.raises(UnreadableOrder, match=r"codes: .*more than"):
             read({"id": 1, "paid": True, "codes": found}, split=";")
 
 
 class TestBounds:
-    """What a shopper writes cannot stall the function, whatever an operator wrote."""
+    """No shopper's text can stall the function, whatever pattern an operator wrote."""
 
     @pytest.mark.parametrize(
         ("pattern", "text"),
@@ -229,11 +231,11 @@ class TestBounds:
         assert time.process_time() - began < 1
 
     @pytest.mark.parametrize("text", ["A\ud800", "\ud800"])
-    def test_given_a_text_that_is_no_unicode_then_it_is_no_code(self, text: str) -> None:
+    def test_given_an_invalid_unicode_text_then_it_is_no_code(self, text: str) -> None:
         order = read({"id": 1, "paid": True, "codes": ["A-1", text]}, capture="(.+)")
         assert order == Order("1", (("A-1", 5),), unusable=(text,))
 
-    def test_given_an_expression_that_takes_for_ever_then_it_is_ended_and_the_setting_named(self) -> None:
+    def test_given_an_expression_that_takes_too_long_then_it_is_stopped_and_the_setting_named(self) -> None:
         body = {"id": 1, "paid": True, "items": [{"id": 1}] * 2_000_000}
         began = time.monotonic()
         with pytest.raises(UnreadableOrder, match="codes: the expression takes too long"):
@@ -275,7 +277,7 @@ def test_given_a_field_that_holds_no_order_then_it_is_unrecognised(payment: str)
     assert one(of("tilda"), {"payment": payment, "Name": "Anna"}) is Means.UNRECOGNISED
 
 
-def test_given_insales_speaks_xml_then_its_codes_are_read_by_other_paths() -> None:
+def test_given_insales_sends_xml_then_its_codes_are_read_by_other_paths() -> None:
     body = bodies.read((EVENTS / "bodies" / "insales.xml").read_bytes(), "application/xml")
     reader = source(
         "insales",
@@ -319,7 +321,7 @@ class TestSteps:
     def test_given_an_accent_typed_in_two_ways_then_it_is_one_code(self) -> None:
         assert codes(["CAFE\u0301", "CAF\u00c9", "Й-1", "И\u0306-1"]) == ["CAF\u00c9", "Й-1"]
 
-    def test_given_full_width_forms_or_invisible_characters_then_they_are_what_they_are(self) -> None:
+    def test_given_full_width_forms_or_invisible_characters_then_they_are_not_normalised(self) -> None:
         order = read({"id": 1, "paid": True, "codes": ["\uff21-1", "A-1", "A\u200b-1"]})
         assert order == Order("1", (("\uff21-1", 5), ("A-1", 5)), unusable=("A\u200b-1",))
 
@@ -329,7 +331,7 @@ class TestSteps:
     ) -> None:
         assert codes(["aB", "AB"], case=case) == expected
 
-    def test_given_all_steps_then_they_come_in_their_order(self) -> None:
+    def test_given_all_steps_then_they_are_done_in_order(self) -> None:
         found = "[a-1] , [ b-2 ],[A-1], c"
         assert codes(found, split=",", capture=r"\[(.*)\]", case="upper") == ["A-1", "B-2"]
 
@@ -383,12 +385,12 @@ class TestUnreadable:
             read({"id": 1, "paid": 7}, paid="starts_with(paid, 'p')")
 
     @pytest.mark.parametrize("expression", ["contains(id, codes)", "codes[::0]", "max_by(codes, &@)", "ceil(big)"])
-    def test_given_an_expression_at_which_jmespath_itself_stumbles_then_the_setting_is_named(
+    def test_given_an_expression_on_which_jmespath_itself_fails_then_the_setting_is_named(
         self, expression: str
     ) -> None:
         body = json.loads('{"id": "1", "codes": [1, "x"], "big": 1e999}')
         with pytest.raises(UnreadableOrder, match="paid: "):
             read(body, paid=expression)
 
-    def test_given_an_unpaid_order_then_nothing_else_of_it_matters(self) -> None:
+    def test_given_an_unpaid_order_then_the_rest_is_not_read(self) -> None:
         assert read({"id": None, "paid": False, "codes": 1.5}) is Means.NOT_PAID

@@ -1,4 +1,4 @@
-"""What `sam local` is told: the functions' variables as a container needs them, and a template that declares them."""
+"""The input of `sam local`: the functions' variables as a container needs them, and a template that declares them."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from local.template import read
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "replaced"),
     [
         ("http://127.0.0.1:5000/123456789012/queue", "http://host.docker.internal:5000/123456789012/queue"),
         ("http://localhost", "http://host.docker.internal"),
@@ -25,8 +25,8 @@ from local.template import read
         ("", None),
     ],
 )
-def test_only_addresses_of_this_machine_are_told_anew(value: str, told: str | None) -> None:
-    assert environments({"F": {"NAME": value}}) == {"F": {"NAME": value if told is None else told}}
+def test_only_addresses_of_this_machine_are_replaced(value: str, replaced: str | None) -> None:
+    assert environments({"F": {"NAME": value}}) == {"F": {"NAME": value if replaced is None else replaced}}
     assert from_inside(from_inside(value)) == from_inside(value)
 
 

@@ -1,4 +1,4 @@
-"""Settings of a function: read from its environment, and what is said when they cannot be."""
+"""Settings of a function: reading them from its environment, and the errors for missing or invalid ones."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +23,7 @@ class Settings:
 GOOD = {"A_TEXT": " text ", "A_NUMBER": "5"}
 
 
-def test_given_the_least_then_the_rest_is_as_declared() -> None:
+def test_given_the_required_settings_then_the_others_have_their_defaults() -> None:
     assert read(Settings, GOOD) == Settings("text", 5, "json", "")
     assert read(Settings, GOOD | {"A_CHOICE": "xml", "A_DEFAULT": "x"}) == Settings("text", 5, "xml", "x")
 
@@ -45,12 +45,12 @@ def test_given_a_setting_that_is_missing_or_wrong_then_it_is_named_with_the_reme
 
 
 class Context:
-    """What Powertools' logger wants of Lambda's context."""
+    """Lambda's context, with the attributes that Powertools' logger needs."""
 
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "test"
 
 
-def test_given_an_address_of_altcraft_that_is_none_when_asked_to_activate_then_the_setting_is_named(
+def test_given_an_invalid_address_of_altcraft_when_activating_then_the_setting_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in (
@@ -71,6 +71,6 @@ def test_given_an_address_of_altcraft_that_is_none_when_asked_to_activate_then_t
         answer = app.handler(event, context)
     finally:
         settings.cache_clear()
-        app._activator.cache_clear()  # noqa: SLF001 - the function's own memory of this test's settings
+        app._activator.cache_clear()  # noqa: SLF001 - the function caches this test's settings
     assert answer["statusCode"] == 503
     assert "ALTCRAFT_URL must be a scheme and a host" in answer["body"]

@@ -1,4 +1,4 @@
-"""The document of sources: what is refused and how it is told, and how its newest version is found."""
+"""The document of sources: which settings are refused with which errors, and how its newest version is found."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from activate.checks import InvalidSettings
 from activate.presets import PRESETS
 from activate.signatures import SCHEMES
 from activate.sources import REREAD_SECONDS, SETTINGS, Document, Sources, SourceUnavailable, UnknownSource, parse
-from lambda_support.secrets import SecretError
+from tests.secret import Secret
 
 GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["current", "previous"], "loyalty_id": 5}
 
@@ -22,7 +22,7 @@ def faults(document: Document, name: str = "shop") -> dict[str, str]:
 
 
 def faults_of(**changes: Any) -> dict[str, str]:
-    """The faults of the good source with changes; a change to None takes the setting out."""
+    """The faults of the good source with changes; a change to None removes the setting."""
     settings_ = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     return faults(parse(json.dumps({"shop": settings_})))
 
@@ -35,7 +35,7 @@ def test_given_the_designs_example_then_every_source_can_be_used() -> None:
          "bitrix":  {"platform": "standard-webhooks", "secrets": ["whsec_c2VjcmV0"], "order_id": "order_id", "codes": "codes", "paid": "status == 'paid'", "loyalty_id": 5},
          "custom":  {"platform": "generic", "auth": {"scheme": "hmac", "header": "X-Signature", "encoding": "hex", "prefix": "sha256=", "signed": "{body}"},
                      "secrets": ["s"], "order_id": "id", "codes": "coupons[].code", "paid": "state == 'paid'", "loyalty_id": 5}}
-        """  # noqa: E501 - as the design has it
+        """  # noqa: E501 - as in the design
     )
     assert not document.faults
     assert set(document.sources) == {"eu-shop", "blog", "bitrix", "custom"}
@@ -100,19 +100,17 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"auth": {"scheme": "hmac", "header": "X", "encoding": "hex", "signed": "{id}.{body}"}}, "auth.signed"),
     ],
 )
-def test_given_a_setting_that_cannot_be_then_it_is_named_and_no_secret_quoted(
-    changes: dict[str, Any], setting: str
-) -> None:
+def test_given_an_invalid_setting_then_it_is_named_and_no_secret_quoted(changes: dict[str, Any], setting: str) -> None:
     found = faults_of(**changes)
     assert list(found) == [setting]
     assert "hush" not in "".join(found.values())
 
 
-def test_given_a_pattern_that_has_no_linear_time_then_the_remedy_is_told() -> None:
+def test_given_a_pattern_without_linear_time_then_the_remedy_is_named() -> None:
     assert "no look-around and no back references" in faults_of(capture=r"(?=a)b")["capture"]
 
 
-def test_given_several_faults_then_all_are_told_at_once() -> None:
+def test_given_several_faults_then_all_are_reported_at_once() -> None:
     assert set(faults_of(loyalty_id="5", paid="(", case="x", nonsense=1)) == {"loyalty_id", "paid", "case", "nonsense"}
 
 
@@ -168,7 +166,7 @@ class TestFetch:
         assert list(found) == [f"fetch.{setting}"]
         assert "hush" not in "".join(found.values())
 
-    def test_given_a_header_that_needs_a_secret_then_it_is_asked_for(self) -> None:
+    def test_given_a_header_that_needs_a_secret_then_it_is_required(self) -> None:
         headers = {"Authorization": "Bearer {secret}"}
         assert list(faults_of(fetch={"host": "api.example.com", "path": "/", "headers": headers})) == ["fetch.secret"]
 
@@ -181,7 +179,7 @@ class TestFetch:
             ("stripe", {"secret": "rk_live"}),
         ],
     )
-    def test_given_a_platform_that_is_asked_then_its_preset_fills_in_the_rest(
+    def test_given_a_platform_with_fetch_then_its_preset_fills_in_the_rest(
         self, platform: str, needed: dict[str, str]
     ) -> None:
         source = {"platform": platform, "secrets": ["s"], "loyalty_id": 5, "fetch": needed}
@@ -190,7 +188,7 @@ class TestFetch:
         assert "rk_live" not in repr(document)
 
     @pytest.mark.parametrize("platform", ["ecwid", "bigcommerce"])
-    def test_given_a_platform_that_must_be_asked_then_fetch_is_required(self, platform: str) -> None:
+    def test_given_a_platform_whose_webhook_holds_only_an_id_then_fetch_is_required(self, platform: str) -> None:
         assert "only an id" in faults_of(platform=platform)["fetch"]
 
 
@@ -200,7 +198,7 @@ def test_given_a_name_that_fits_no_address_then_the_source_is_refused(name: str)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000])
-def test_given_no_document_at_all_then_that_is_told(text: str) -> None:
+def test_given_no_document_at_all_then_the_error_says_so(text: str) -> None:
     with pytest.raises(InvalidSettings, match="the document of sources is not"):
         parse(text)
 
@@ -223,7 +221,7 @@ def test_given_a_source_then_its_text_form_holds_no_secret() -> None:
     assert "hush" not in repr(document)
 
 
-texts = st.text(st.characters(), max_size=20)  # half surrogate pairs too, which JSON can carry
+texts = st.text(st.characters(), max_size=20)  # half surrogate pairs too, which JSON allows
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from(sorted({*PRESETS, *SCHEMES})),
     lambda inner: (
@@ -265,34 +263,14 @@ class TestSender:
             ("arn:aws:sqs:eu-central-1:123456789012:saleor", "saleor"),
         ],
     )
-    def test_given_where_an_event_comes_from_then_its_source_is_found(self, sender: str, name: str) -> None:
+    def test_given_the_sender_of_an_event_then_its_source_is_found(self, sender: str, name: str) -> None:
         assert self.sources.find_sender(sender).name == name
 
-    # The second is named as a source whose events come from elsewhere.
+    # The second has the name of a source whose events have another sender.
     @pytest.mark.parametrize("sender", ["aws.partner/shopify.com/1/other", "aws.partner/shopify.com/2/named"])
     def test_given_a_sender_of_no_source_then_it_is_unknown(self, sender: str) -> None:
         with pytest.raises(UnknownSource):
             self.sources.find_sender(sender)
-
-
-@dataclass
-class Secret:
-    """A secret with a cache, which counts how often it is really read."""
-
-    stored: str = json.dumps({"shop": GOOD})
-    cached: str | None = None
-    readable: bool = True
-    reads: int = 0
-
-    def text(self) -> str:
-        return self.cached if self.cached is not None else self.refresh()
-
-    def refresh(self) -> str:
-        self.reads += 1
-        if not self.readable:
-            raise SecretError("cannot read the secret it")
-        self.cached = self.stored
-        return self.stored
 
 
 @dataclass
@@ -305,7 +283,7 @@ class Clock:
 
 @dataclass
 class Stage:
-    secret: Secret = field(default_factory=Secret)
+    secret: Secret = field(default_factory=lambda: Secret(json.dumps({"shop": GOOD})))
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
@@ -324,7 +302,7 @@ class TestReading:
         stage.secret.stored = json.dumps({"shop": GOOD, "new": GOOD})
         assert stage.sources.find("new").name == "new"
 
-    def test_given_strangers_guess_names_then_the_secret_is_not_hammered(self) -> None:
+    def test_given_strangers_guess_names_then_the_secret_is_rarely_read(self) -> None:
         stage = Stage()
         for _ in range(50):
             with pytest.raises(UnknownSource):
@@ -335,7 +313,7 @@ class TestReading:
             stage.sources.find("guess")
         assert stage.secret.reads == 3
 
-    def test_given_a_source_mended_just_now_then_it_is_used_at_once(self) -> None:
+    def test_given_a_source_corrected_just_now_then_it_is_used_at_once(self) -> None:
         stage = Stage(Secret(json.dumps({"shop": {**GOOD, "case": "?"}})))
         with pytest.raises(SourceUnavailable, match="case"):
             stage.sources.find("shop")
@@ -343,7 +321,7 @@ class TestReading:
         stage.clock.seconds += REREAD_SECONDS
         assert stage.sources.find("shop").name == "shop"
 
-    def test_given_a_rotated_secret_then_reading_anew_tells_that_it_changed(self) -> None:
+    def test_given_a_rotated_secret_then_reread_returns_true(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         stage.secret.stored = json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
@@ -351,7 +329,7 @@ class TestReading:
         assert stage.sources.find("shop").keys == (b"next",)
 
     @pytest.mark.parametrize("phase", range(0, 4 * REREAD_SECONDS, 7))
-    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_taken_within_the_time_that_is_told(
+    def test_given_a_forger_at_four_a_second_then_a_rotated_secret_is_accepted_within_the_documented_time(
         self, phase: int
     ) -> None:
         stage = Stage()
@@ -371,7 +349,7 @@ class TestReading:
             pass
         assert stage.clock.seconds - rotated <= REREAD_SECONDS
 
-    def test_given_nothing_changed_then_reading_anew_tells_that(self) -> None:
+    def test_given_nothing_changed_then_reread_returns_false(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         assert not stage.sources.reread()
@@ -396,10 +374,10 @@ class TestReading:
         assert stage.sources.find("shop").name == "shop"
 
     def test_given_an_unreadable_secret_from_the_start_then_every_source_is_unavailable(self) -> None:
-        with pytest.raises(SourceUnavailable, match="cannot read the secret it"):
+        with pytest.raises(SourceUnavailable, match="cannot read the secret"):
             Stage(Secret(readable=False)).sources.find("shop")
 
-    def test_given_the_secret_becomes_unreadable_then_the_last_document_serves_and_it_is_left_alone_a_while(
+    def test_given_the_secret_becomes_unreadable_then_the_last_document_is_used_and_the_next_read_waits(
         self,
     ) -> None:
         stage = Stage()
@@ -412,7 +390,7 @@ class TestReading:
         stage.secret.readable, stage.secret.stored = True, json.dumps({"shop": {**GOOD, "secrets": ["next"]}})
         assert stage.sources.find("shop").keys == (b"next",)
 
-    def test_given_the_secret_becomes_unreadable_then_reading_anew_says_so(self) -> None:
+    def test_given_the_secret_becomes_unreadable_then_reread_raises(self) -> None:
         stage = Stage()
         stage.sources.find("shop")
         stage.secret.readable = False

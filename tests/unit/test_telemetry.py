@@ -1,4 +1,4 @@
-"""What the log may hold at any level: the libraries that see secrets print nothing below INFO."""
+"""The log at any level: the libraries that see secrets log nothing below INFO."""
 
 import json
 import os
@@ -26,7 +26,7 @@ print(json.dumps(found))
 
 
 def levels(**environment: str) -> dict[str, Any]:
-    """At which levels the loggers of a new process print, ours and others."""
+    """The levels of the loggers of a new process, ours and others."""
     variables = {"PATH": os.environ.get("PATH", ""), **environment}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=variables, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)

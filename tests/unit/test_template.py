@@ -1,4 +1,4 @@
-"""What template.yaml makes of each set of parameters: shape, safety of data, and agreement with the code."""
+"""template.yaml with several sets of parameters: its resources, the safety of data, and agreement with the code."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from activate.settings import Settings as ActivateSettings
-from activate.worker import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, pause
+from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, backoff
 from export_all.formats.registry import OUTPUT_FORMATS
 from export_all.keys import data_folder
 from export_all.latest import LATEST_MINIMUM_PERCENT
@@ -34,15 +34,15 @@ DATA = {
 @pytest.mark.parametrize(
     ("function", "settings"), [("ActivateFunction", ActivateSettings), ("ExportAllFunction", ExportSettings)]
 )
-def test_given_a_function_then_it_is_told_every_setting_it_reads_and_no_other(
+def test_given_a_function_then_its_environment_has_every_setting_it_reads_and_no_other(
     parameters: Mapping[str, str], function: str, settings: type[ActivateSettings | ExportSettings]
 ) -> None:
     variables = synthesise(parameters).of("AWS::Lambda::Function")[function]["Environment"]["Variables"]
 
-    told = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
+    declared = {name.lower() for name in variables if not name.startswith("POWERTOOLS_")}
 
-    assert told == {field.name for field in dataclasses.fields(settings)}
-    # None that prints events, which hold signatures and API keys, or Powertools' own inner workings.
+    assert declared == {field.name for field in dataclasses.fields(settings)}
+    # Nothing logs events, which hold signatures and API keys, or Powertools' internals.
     assert {name.removeprefix("POWERTOOLS_") for name in variables if name.startswith("POWERTOOLS_")} == {
         "METRICS_NAMESPACE",
         "LOG_LEVEL",
@@ -66,7 +66,7 @@ def test_given_a_function_then_its_log_is_json_kept_for_a_time_and_no_metric_is_
     assert set(document()["Parameters"]["LogLevel"]["AllowedValues"]) == {"DEBUG", "INFO"}
 
 
-def test_given_an_export_that_dies_then_it_is_tried_again_and_then_told() -> None:
+def test_given_an_export_that_fails_then_it_is_retried_and_then_reported() -> None:
     (config,) = synthesise(LEAST).of("AWS::Lambda::EventInvokeConfig").values()
 
     assert config["FunctionName"] == "ExportAllFunction"
@@ -84,7 +84,7 @@ def test_given_an_event_of_the_shops_bus_that_fails_then_it_is_kept() -> None:
     assert target["DeadLetterConfig"] == {"Arn": "arn:FailedIntakeQueue"}
 
 
-def test_given_the_webhook_route_then_it_has_a_limit_of_its_own() -> None:
+def test_given_the_webhook_route_then_it_has_its_own_limit() -> None:
     (stage,) = synthesise(LEAST | {"WebhookRateLimit": "77"}).of("AWS::ApiGateway::Stage").values()
 
     limits = {
@@ -117,7 +117,7 @@ def test_given_a_choice_of_access_logs_then_the_accounts_role_is_set_up_only_whe
 
 
 @both
-def test_given_the_routes_then_only_the_promocodes_want_a_key(parameters: Mapping[str, str]) -> None:
+def test_given_the_routes_then_only_those_of_promocodes_need_a_key(parameters: Mapping[str, str]) -> None:
     body = synthesise(parameters).of("AWS::ApiGateway::RestApi")["Api"]["Body"]
 
     keyed = {
@@ -137,7 +137,7 @@ def test_given_the_routes_then_only_the_promocodes_want_a_key(parameters: Mappin
     assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
 
 
-def test_given_what_the_api_refuses_by_itself_then_it_is_told_as_a_problem() -> None:
+def test_given_an_error_of_api_gateways_own_then_it_is_a_problem() -> None:
     body = synthesise(LEAST).of("AWS::ApiGateway::RestApi")["Api"]["Body"]
 
     for case, response in body["x-amazon-apigateway-gateway-responses"].items():
@@ -147,18 +147,18 @@ def test_given_what_the_api_refuses_by_itself_then_it_is_told_as_a_problem() -> 
         assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
-def test_given_a_day_of_failures_then_the_queue_gives_a_message_up_long_after_the_worker_does() -> None:
+def test_given_a_day_of_failures_then_the_queue_gives_a_message_up_long_after_the_worker() -> None:
     queue = synthesise(LEAST).of("AWS::SQS::Queue")["ActivationQueue"]
     age, tries = 0, 1
-    while age < PATIENCE_SECONDS:
-        age += pause(age)
+    while age < MAX_AGE_SECONDS:
+        age += backoff(age)
         tries += 1
 
     receives = queue["RedrivePolicy"]["maxReceiveCount"]
     assert tries * 1.5 < receives
-    # A worker that cannot even start brings a message back each time that it was hidden.
-    assert receives * queue["VisibilityTimeout"] > PATIENCE_SECONDS
-    assert queue["MessageRetentionPeriod"] > PATIENCE_SECONDS + LONGEST_PAUSE_SECONDS
+    # If the worker cannot start, the message is received again after each visibility timeout.
+    assert receives * queue["VisibilityTimeout"] > MAX_AGE_SECONDS
+    assert queue["MessageRetentionPeriod"] > MAX_AGE_SECONDS + MAX_BACKOFF_SECONDS
 
 
 @both
@@ -185,7 +185,7 @@ def test_given_the_dead_letter_queue_then_only_the_activation_queue_may_fill_it(
 
 
 @both
-def test_given_data_then_it_outlives_the_stack_but_not_a_first_deployment_that_failed(
+def test_given_data_then_it_is_retained_except_by_a_first_deployment_that_failed(
     parameters: Mapping[str, str],
 ) -> None:
     for name, resource in synthesise(parameters).resources.items():
@@ -202,7 +202,7 @@ def test_given_the_accounts_role_for_access_logs_then_nothing_takes_it_from_othe
 
 
 @both
-def test_given_queues_and_bucket_then_nothing_reaches_them_without_tls(parameters: Mapping[str, str]) -> None:
+def test_given_queues_and_bucket_then_they_refuse_access_without_tls(parameters: Mapping[str, str]) -> None:
     stack = synthesise(parameters)
     policies = [
         policy["PolicyDocument"]
@@ -225,7 +225,7 @@ def test_given_queues_and_bucket_then_nothing_reaches_them_without_tls(parameter
     }
 
 
-def test_given_a_key_then_everything_that_is_kept_is_under_it() -> None:
+def test_given_a_key_then_all_stored_data_is_encrypted_with_it() -> None:
     stack = synthesise(EVERYTHING)
     key = EVERYTHING["KmsKeyArn"]
 
@@ -249,7 +249,7 @@ def test_given_the_bucket_then_it_is_private_and_cleans_up_after_itself(paramete
     assert rules["ledger"]["Prefix"] == f"{prefix}ledger/"
 
 
-def test_given_the_table_then_it_forgets_by_itself_and_can_be_restored() -> None:
+def test_given_the_table_then_its_items_expire_and_it_can_be_restored() -> None:
     table = synthesise(LEAST).of("AWS::DynamoDB::Table")["RedemptionsTable"]
 
     assert table["KeySchema"] == [
@@ -342,7 +342,7 @@ def test_given_analytics_then_dynamodb_exports_the_ledger_to_where_its_table_rea
     assert asked["S3SseAlgorithm"] == ("KMS" if key else "AES256")
     assert asked.get("S3SseKmsKeyId", "") == key
     assert location == f"s3://{asked['S3Bucket']}/{asked['S3Prefix']}/AWSDynamoDB/"
-    # DynamoDB exports from the backup that it keeps, and needs it on.
+    # DynamoDB exports from point-in-time recovery, which has to be on.
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
     assert entry["ScheduleExpression"] == "cron(0 3 * * ? *)"
     assert stack.allows("LedgerExportRole", "dynamodb:ExportTableToPointInTime", "arn:RedemptionsTable")
@@ -351,7 +351,7 @@ def test_given_analytics_then_dynamodb_exports_the_ledger_to_where_its_table_rea
     assert not stack.allows("LedgerExportRole", "dynamodb:GetItem", "arn:RedemptionsTable")
 
 
-def test_given_an_operators_secret_then_none_is_made_and_the_functions_are_told_of_it() -> None:
+def test_given_an_operators_secret_then_none_is_created_and_the_functions_use_it() -> None:
     stack = synthesise(EVERYTHING)
 
     assert stack.of("AWS::SecretsManager::Secret").keys() == {"SourcesSecret"}
@@ -375,7 +375,7 @@ def test_given_a_new_layer_then_the_alias_moves_to_a_new_version() -> None:
     assert before.keys() != after.keys()
 
 
-def test_given_a_gradual_rollout_then_alarms_turn_it_back() -> None:
+def test_given_a_gradual_rollout_then_alarms_roll_it_back() -> None:
     stack = synthesise(EVERYTHING)
     (group,) = stack.of("AWS::CodeDeploy::DeploymentGroup").values()
 
@@ -389,7 +389,7 @@ def test_given_a_gradual_rollout_then_alarms_turn_it_back() -> None:
 
 
 def _violations(parameters: Mapping[str, str]) -> list[str]:
-    """The rules that these parameters break, in their own words, as CloudFormation would tell them."""
+    """The messages of the rules that these parameters break, as CloudFormation would report them."""
     written = document()
     resolve = Template(written, parameters, lambda name, attribute: name).resolve
     return [
@@ -433,7 +433,7 @@ def test_given_the_guard_over_latest_then_its_percentage_has_bounds_and_reaches_
     assert function["Environment"]["Variables"]["LATEST_MINIMUM_PERCENT"] == "80"
 
 
-def test_given_a_parameter_then_it_is_explained_and_stands_in_one_group() -> None:
+def test_given_a_parameter_then_it_is_explained_and_is_in_one_group() -> None:
     written = document()
     groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
 

@@ -1,8 +1,8 @@
-"""The alarms on what happens no more: quiet until it has happened once, then in alarm where it does not happen again in time.
+"""The alarms on missing events: no alarm before the first event, then an alarm if the event does not happen again in time.
 
-The states are worked out as CloudWatch documents them: "Configuring how CloudWatch alarms treat missing data" for the metric
-alarms, "Create a composite alarm" for what combines them. CloudWatch may look some periods further back than an alarm names, so
-a state may come that much later than here.
+The states are computed as CloudWatch documents them: "Configuring how CloudWatch alarms treat missing data" for the metric
+alarms, "Create a composite alarm" for those that combine them. CloudWatch may evaluate some more periods than an alarm names,
+so a state may begin that much later than here.
 """
 
 import json
@@ -21,7 +21,7 @@ HOUR: Final = 3600
 STACK: Final = synthesise(EVERYTHING | {"SilentHours": "24", "ExportMissingHours": "26"})
 
 Point = float | None
-"""What a metric has for an hour; None where nothing was written."""
+"""A metric's value for an hour; None if nothing was recorded."""
 
 EXPRESSIONS: Final[Mapping[str, Callable[[Sequence[Point]], Point]]] = {
     "IF(SUM(FILL(METRICS(), 0)) > 0, 1)": lambda points: 1 if sum(point or 0 for point in points) > 0 else None,
@@ -51,7 +51,7 @@ def _value(metric: Mapping[str, Any], happened: Watch | None) -> Point:
 
 
 def _point(alarm: Mapping[str, Any], happened: Watch | None) -> Point:
-    """What a metric alarm sees of an hour."""
+    """The value of an hour for a metric alarm."""
     if "Metrics" not in alarm:
         return _value(alarm, happened)
     (expression,) = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
@@ -61,7 +61,7 @@ def _point(alarm: Mapping[str, Any], happened: Watch | None) -> Point:
 
 
 def _state(alarm: Mapping[str, Any], points: Sequence[Point], before: str) -> str:
-    """The state of a metric alarm that asks whether there was less than its threshold in each of its periods."""
+    """The state of a metric alarm on less than its threshold in each of its periods."""
     assert alarm["ComparisonOperator"] == "LessThanThreshold"
     window = points[-int(alarm["EvaluationPeriods"]) :]
     treatment = alarm["TreatMissingData"]
@@ -73,7 +73,7 @@ def _state(alarm: Mapping[str, Any], points: Sequence[Point], before: str) -> st
 
 
 def _history(stack: Stack, name: str, hours: Sequence[Watch | None]) -> list[str]:
-    """The states of a composite alarm, hour by hour, from the making of the stack on."""
+    """The states of a composite alarm, hour by hour, since the stack was created."""
     rule = stack.of("AWS::CloudWatch::CompositeAlarm")[name]["AlarmRule"]
     parts = re.findall(r'(OK|ALARM|INSUFFICIENT_DATA)\("(\w+)"\)', rule)
     assert rule == " AND ".join(f'{state}("{part}")' for state, part in parts)
@@ -83,7 +83,7 @@ def _history(stack: Stack, name: str, hours: Sequence[Watch | None]) -> list[str
     for hour in range(len(hours)):
         for part in states:
             alarm = alarms[part]
-            # What is older than the stack is as empty as the hours without an event.
+            # Hours before the stack was created are empty, like hours without an event.
             points = [None] * 200 + [_point(alarm, happened) for happened in hours[: hour + 1]]
             states[part] = _state(alarm, points, states[part])
         history.append("ALARM" if all(states[part] == state for state, part in parts) else "OK")
@@ -91,12 +91,12 @@ def _history(stack: Stack, name: str, hours: Sequence[Watch | None]) -> list[str
 
 
 @each_awaited
-def test_given_a_new_stack_then_nothing_is_missed_yet(watch: Watch) -> None:
+def test_given_a_new_stack_then_there_is_no_alarm(watch: Watch) -> None:
     assert set(_history(STACK, watch.alarm, [None] * 400)) == {"OK"}
 
 
 @each_awaited
-def test_given_what_happened_once_then_its_absence_is_an_alarm_that_lasts(watch: Watch) -> None:
+def test_given_a_first_event_then_its_absence_afterwards_is_a_lasting_alarm(watch: Watch) -> None:
     history = _history(STACK, watch.alarm, [None] * 30 + [watch] + [None] * 400)
 
     assert history.index("ALARM") == 30 + watch.hours
@@ -104,7 +104,7 @@ def test_given_what_happened_once_then_its_absence_is_an_alarm_that_lasts(watch:
 
 
 @each_awaited
-def test_given_an_alarm_when_it_happens_again_then_the_alarm_ends(watch: Watch) -> None:
+def test_given_an_alarm_when_the_event_happens_again_then_the_alarm_ends(watch: Watch) -> None:
     history = _history(STACK, watch.alarm, [watch] + [None] * 100 + [watch] + [None] * 5)
 
     assert history[100] == "ALARM"
@@ -112,7 +112,7 @@ def test_given_an_alarm_when_it_happens_again_then_the_alarm_ends(watch: Watch) 
 
 
 @each_awaited
-def test_given_what_happens_each_day_then_there_is_never_an_alarm(watch: Watch) -> None:
+def test_given_a_daily_event_then_there_is_never_an_alarm(watch: Watch) -> None:
     assert set(_history(STACK, watch.alarm, ([None] * 3 + [watch] + [None] * 20) * 10)) == {"OK"}
 
 
@@ -131,11 +131,11 @@ def test_given_an_alarm_of_two_parts_then_it_alone_notifies() -> None:
 
     assert {name for name, alarm in alarms.items() if "AlarmActions" not in alarm} == parts
     assert all(composite["AlarmActions"] == composite["OKActions"] == ["arn:AlarmTopic"] for composite in composites)
-    # In alarm they would be red in every list of alarms.
+    # In alarm they would be shown in red in every list of alarms.
     assert all(alarms[part]["TreatMissingData"] in {"missing", "ignore"} for part in parts)
 
 
-def test_given_another_source_to_watch_then_its_first_delivery_is_awaited_anew() -> None:
+def test_given_another_source_to_watch_then_the_alarm_waits_for_its_first_delivery() -> None:
     names = {
         synthesise(EVERYTHING | {"WatchedSource": source}).of("AWS::CloudWatch::Alarm")["FirstDelivery"]["AlarmName"]
         for source in ("eu-shop", "blog")

@@ -1,4 +1,4 @@
-"""What each role may do and may not, as IAM would judge it, under several sets of parameters."""
+"""What each role may do and may not, as IAM would decide, for several sets of parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -134,7 +134,7 @@ def test_given_any_role_then_it_names_what_it_may_do_and_to_what(parameters: Map
         if any("*" in action for action in as_list(statement["Action"])) or "*" in as_list(statement["Resource"])
     ]
 
-    # X-Ray knows no resources.
+    # X-Ray has no resource-level permissions.
     assert {statement["Sid"] for _, statement in vague} == ({"Trace"} if name == "everything" else set())
 
 

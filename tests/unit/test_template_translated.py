@@ -1,4 +1,4 @@
-"""What CloudFormation gets: template.yaml after SAM's transform, and only what a set of parameters makes, under cfn-lint.
+"""cfn-lint over the template that CloudFormation processes: after SAM's transform, and only the resources of a parameter set.
 
 cfn-lint over the source alone does not see what the transform adds: a rollout's references, a stage's dependencies.
 """
@@ -22,7 +22,7 @@ SETS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 UNUSED_PARAMETER: Final = "W2001"
-"""Of a parameter that only a condition reads, and conditions are carried out before."""
+"""The warning about a parameter that only conditions use: conditions are resolved before."""
 
 
 def _faults(template: Mapping[str, Any]) -> list[str]:
@@ -38,7 +38,7 @@ def test_given_a_set_of_parameters_then_cloudformation_finds_no_fault(parameters
     assert _faults(synthesise(parameters).deployed) == []
 
 
-def test_given_a_circle_or_a_reference_to_nothing_then_it_is_found() -> None:
+def test_given_a_circular_or_a_missing_reference_then_it_is_found() -> None:
     broken = json.loads(json.dumps(synthesise(LEAST | {"AccessLogs": "off", "GradualRollout": "true"}).deployed))
     resources = broken["Resources"]
     resources["WebhookLatencyAlarm"]["Properties"]["Dimensions"].append(

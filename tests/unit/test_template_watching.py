@@ -21,7 +21,7 @@ OURS = "Altcraft/local"
 
 
 class Watched(NamedTuple):
-    """One look at a metric: by an alarm or on the dashboard."""
+    """One use of a metric: by an alarm or on the dashboard."""
 
     by: str
     metric: str
@@ -135,11 +135,11 @@ def test_given_an_alarm_then_it_says_what_to_do_and_notifies_the_topic() -> None
 
 def test_given_an_alarm_then_the_operators_page_says_what_it_means() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    told = {
+    documented = {
         alarm for heading in re.findall(r"^### (.+)$", page, re.MULTILINE) for alarm in re.findall(r"\w+Alarm", heading)
     }
 
-    assert told == _notifying().keys()
+    assert documented == _notifying().keys()
 
 
 def test_given_a_reason_to_wait_then_the_operators_page_says_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions: they call what there is, keep no key, and may do no more than they need."""
+"""The workflows of GitHub Actions: their make targets exist, they hold no key, and they have only the permissions they need."""
 
 import json
 import os
@@ -47,13 +47,13 @@ def test_given_a_step_that_calls_make_then_there_is_such_a_target(path: Path) ->
 
 
 @each_workflow
-def test_given_a_workflow_then_it_begins_with_reading_and_ends_in_time(path: Path) -> None:
+def test_given_a_workflow_then_it_may_only_read_by_default_and_has_a_timeout(path: Path) -> None:
     assert _read(path)["permissions"] == {"contents": "read"}
     for name, job in _jobs(path).items():
         assert "uses" in job or job["timeout-minutes"] <= 45, name
 
 
-def test_given_the_deployment_then_it_is_let_in_by_oidc_after_the_checks_and_without_a_key() -> None:
+def test_given_the_deployment_then_it_authenticates_by_oidc_after_the_checks_and_without_a_key() -> None:
     path = ROOT / ".github" / "workflows" / "deploy.yml"
     job = _jobs(path)["deploy"]
 
@@ -77,7 +77,7 @@ HOSTILE = [
     "AltcraftUrl=https://altcraft.example.com ExportPrefix=$(touch pwned)`touch pwned`;touch pwned",
     "",
 ]
-"""What the variable PARAMETERS may hold that a shell would read otherwise."""
+"""Values of the variable PARAMETERS that a shell would interpret."""
 
 
 @pytest.mark.parametrize("parameters", HOSTILE, ids=["brackets and spaces", "commands", "none"])

@@ -30,10 +30,10 @@ RESULTS = {result.value for result in Result}
 
 
 @pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic"}))
-def test_given_a_preset_then_its_guide_says_which_switches_it_needs_and_what_one_sees_otherwise(platform: str) -> None:
-    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## The switches it needs\n")
+def test_given_a_preset_then_its_guide_lists_the_required_settings_and_what_happens_otherwise(platform: str) -> None:
+    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## Required settings\n")
     assert found
-    rows = [line.split("|")[1:-1] for line in rest.splitlines() if line.startswith("| ") and "switch |" not in line]
+    rows = [line.split("|")[1:-1] for line in rest.splitlines() if line.startswith("| ") and "setting |" not in line]
     assert len(rows) >= 3
     seen = {word for row in rows for word in re.findall("`([a-z_]+)`", row[2])}
     assert len(seen & RESULTS) >= 2
@@ -46,7 +46,7 @@ def test_given_a_document_in_a_guide_then_it_can_be_used(document: dict[str, dic
 
 
 @pytest.mark.parametrize("guide", [path.name for path in sorted(GUIDES.glob("*.md"))])
-def test_given_a_link_in_a_guide_then_it_leads_somewhere(guide: str) -> None:
+def test_given_a_link_in_a_guide_then_it_has_a_target(guide: str) -> None:
     for target, anchor in re.findall(
         r"\]\(([a-z0-9-]*(?:README)?(?:\.md)?)(#[a-z-]+)?\)", (GUIDES / guide).read_text()
     ):

@@ -8,13 +8,13 @@ from lambda_support.fields import InvalidField
 
 
 @pytest.mark.parametrize("five", [5, 5.0, "5", "005"])
-def test_a_whole_number_is_one_however_it_is_written(five: object) -> None:
+def test_a_whole_number_is_accepted_however_it_is_written(five: object) -> None:
     assert Redemption.from_fields({"code": "Code-1", "loyalty_id": five}).loyalty_id == 5
     assert ExportRequest.from_fields({"loyalty_id": five}).loyalty_id == 5
 
 
 @pytest.mark.parametrize("value", [5.5, float("inf"), float("nan"), -5.0, 0.0, 1e300, True, "5.0", None, [5]])
-def test_what_is_no_whole_number_is_refused(value: object) -> None:
+def test_anything_but_a_whole_number_is_refused(value: object) -> None:
     with pytest.raises(InvalidField, match="loyalty_id"):
         Redemption.from_fields({"code": "Code-1", "loyalty_id": value})
     with pytest.raises(InvalidField, match="loyalty_id"):

@@ -1,4 +1,4 @@
-"""Messages of both wire formats: what is written can be read, and what is broken is refused."""
+"""Messages of both wire formats: encoded ones can be decoded, and broken ones are refused."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from altcraft.wire import MalformedMessage, Wire, decode, encode
 
-# What XML can carry; a carriage return it turns into a line feed, as every XML parser must.
+# The characters that XML allows, except the carriage return, which every XML parser turns into a line feed.
 xml_text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
 names = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 json_values = st.recursive(
@@ -60,8 +60,8 @@ def test_xml_repeated_elements_are_a_list_and_white_space_between_elements_is_no
     [
         ("json", b"", "not JSON"),
         ("json", b"[1]", "not a JSON object"),
-        ("json", b'{"error": 7, "error": 0}', "a key comes twice"),
-        ("json", b'{"a": {"b": 1, "b": 1}}', "a key comes twice"),
+        ("json", b'{"error": 7, "error": 0}', "a key is repeated"),
+        ("json", b'{"a": {"b": 1, "b": 1}}', "a key is repeated"),
         ("json", b'{"error": NaN}', "NaN"),
         ("json", b'{"a": 1} {"a": 1}', "not JSON"),
         ("json", b'{"a": ' + b"[" * 100_000, "nested too deeply"),
@@ -111,7 +111,7 @@ def test_no_error_nor_any_cause_of_it_quotes_the_message(wire: Wire, text: str) 
     assert "SECRET" not in "".join(traceback.format_exception(malformed.value, limit=0))
 
 
-def test_a_key_that_comes_twice_is_named_beside_the_text() -> None:
+def test_a_repeated_key_is_an_attribute_and_not_in_the_message() -> None:
     with pytest.raises(MalformedMessage) as malformed:
         decode(b'{"a": {"b": 1, "c": 2, "b": 3}}', "json")
     assert malformed.value.field == "b"
@@ -123,7 +123,7 @@ def test_a_key_that_comes_twice_is_named_beside_the_text() -> None:
 @pytest.mark.parametrize(
     ("wire", "text"), [("xml", "a\x00b"), ("xml", "\ufffe"), ("json", "\ud800"), ("xml", "\ud800")]
 )
-def test_what_a_format_cannot_carry_is_not_sent(wire: Wire, text: str) -> None:
+def test_a_text_that_a_format_cannot_represent_is_not_sent(wire: Wire, text: str) -> None:
     with pytest.raises(MalformedMessage):
         encode({"code": text}, wire)
 

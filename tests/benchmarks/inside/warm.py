@@ -12,7 +12,7 @@ from lambda_support import aws
 
 
 class NoNetwork:
-    """In place of AWS's clients: the document of sources is read from a file, and every message is taken."""
+    """Replaces AWS's clients: the document of sources is read from a file, and every message is accepted."""
 
     def get_secret_value(self, **_: object) -> dict[str, str]:
         return {"SecretString": Path(os.environ["SOURCES_FILE"]).read_text()}

@@ -1,4 +1,4 @@
-"""A handler around a function's own, which it finds in PROBED_HANDLER; asked to, it tells what was imported, and from where."""
+"""A handler that wraps the one named in PROBED_HANDLER; on request it returns the imported modules and their files."""
 
 import importlib
 import os

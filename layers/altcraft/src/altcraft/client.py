@@ -1,7 +1,7 @@
-"""The door to Altcraft's promo code API: `activate`, `get` and `export_all`, in JSON or XML, over one kept-alive session.
+"""The client of Altcraft's promo code API: `activate`, `get` and `export_all`, in JSON or XML, over one keep-alive session.
 
 Source: Altcraft documentation, "Promo codes" (API v1.1): `POST {url}/api/v1.1/promocodes/{name}` with the token in the body
-and the wanted reply format in `format`. The outcome is `error` (0 is success), whatever the HTTP status.
+and the reply format in `format`. The outcome is `error` (0 is success), whatever the HTTP status.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from altcraft.token import Token
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
-"""A reply to anything but an export is a few hundred bytes; one above this is no reply of Altcraft's."""
+"""A reply other than an export is a few hundred bytes; a larger one cannot be Altcraft's."""
 
 _CHUNK_BYTES: Final = 1 << 12
-"""What is unpacked at once: gzip packs a thousandfold at the most, so this bounds the memory."""
+"""Bytes decompressed at a time: gzip compresses at most a thousandfold, so this bounds the memory."""
 
 _IDLE_LIMIT_SECONDS: Final = 50
-"""A connection idle for longer may be dead without our knowing: a sandbox is frozen, and load balancers drop it at 60 s."""
+"""After a longer idle time the connection may be closed unnoticed: a sandbox is frozen, and load balancers close it at 60 s."""
 
-# Only a connection that was never made is tried again here: after that, a lost reply may hide an applied activation.
+# Only a failed connect is retried here: after the request was sent, a lost reply may hide an applied activation.
 _RETRY: Final = Retry(
     total=2,
     connect=2,
@@ -53,9 +53,9 @@ _RETRY: Final = Retry(
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds that one call may take: to connect, without a byte arriving, and in all.
+    """Seconds that one call may take: to connect, without a byte arriving, and in total.
 
-    `total` is looked at as the body arrives: a head that drips in byte by byte is ended by the function's own timeout.
+    `total` is checked as the body arrives: headers that arrive byte by byte are ended only by the function's own timeout.
     """
 
     connect: float = 3.05
@@ -64,8 +64,8 @@ class Timeouts:
 
 
 class _Session(requests.Session):
-    """A session that looks at no redirect: requests reads a redirect's address even where it is not to follow it, and loses the
-    connection where that address is nonsense."""
+    """A session that ignores redirects: requests parses a redirect's address even if it is not to follow it, and leaks the
+    connection if that address is invalid."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
@@ -76,8 +76,8 @@ class Client:
 
     Args:
         url: scheme and host of the account, such as `https://example.altcraft.com`.
-        token: where the API token is had from; read again once when Altcraft refuses it.
-        wire: the format that is spoken, both ways.
+        token: the source of the API token; read again once when Altcraft refuses it.
+        wire: the format of requests and replies.
     """
 
     def __init__(self, url: str, token: Token, wire: Wire = "json", timeouts: Timeouts = Timeouts()) -> None:
@@ -103,19 +103,19 @@ class Client:
         """Mark a code as used. Altcraft allows it only for a code that is attached to a profile.
 
         Raises:
-            Refused: Altcraft says no; `get` tells what is true of the code.
+            Refused: Altcraft refuses; `get` returns the code's state.
             TokenRefused: also after the secret was read again.
-            NotUnderstood, Unreachable, IncoherentReply: where `may_be_applied` is true it may have been, and `get` tells.
+            NotUnderstood, Unreachable, IncoherentReply: if `may_be_applied` is true the code may be activated; call `get`.
         """
         self._call("activate", {"code": code, "loyalty_id": loyalty_id})
 
     def get(self, code: str, loyalty_id: int) -> CodeState:
-        """What is true of a code.
+        """Get the state of a code.
 
         Raises:
-            Refused: Altcraft knows no such code, or does not want to say.
-            TokenRefused, NotUnderstood, Unreachable: nothing was learned.
-            IncoherentReply: nothing either; also where the reply is about another code.
+            Refused: Altcraft has no such code, or refuses for another reason.
+            TokenRefused, NotUnderstood, Unreachable: the state is not known.
+            IncoherentReply: the same; also if the reply is about another code.
         """
         state = CodeState.from_data(self._call("get", {"code": code, "loyalty_id": loyalty_id}))
         if not state.is_of(code, loyalty_id):
@@ -123,8 +123,8 @@ class Client:
         return state
 
     def export_all(self, loyalty_id: int) -> Export:
-        """Every code of a program, as Altcraft sends them. Asked for when it is iterated; see `Export` for what it raises."""
-        from altcraft.export import Export  # an activation starts without the decoders
+        """Every code of a program. The request is sent when the result is iterated; see `Export` for the exceptions."""
+        from altcraft.export import Export  # not needed, and not loaded, for an activation
 
         return Export(
             lambda token: self._open("export_all", {"loyalty_id": loyalty_id}, token, self._timeouts.read),
@@ -133,23 +133,23 @@ class Client:
         )
 
     def renew_token(self) -> bool:
-        """Read the token's secret again, because a refusal may be about the token: which error says so is not documented.
+        """Read the token's secret again, because a refusal may be about the token: its error code is not documented.
 
         Returns:
-            Whether it holds another token by now, so that it is worth asking anew at once.
+            Whether the secret holds another token now, so that repeating the request makes sense.
         """
         return self._token.renew()
 
     def _call(self, name: str, fields: Mapping[str, object]) -> Any:
-        """Ask with our token; once more where it is refused and the secret holds a newer one. Returns `data`."""
+        """Send a request and return the reply's `data`; once more if the token is refused and the secret has a newer one."""
         try:
-            return self._ask(name, fields, self._token.value())
+            return self._send(name, fields, self._token.value())
         except TokenRefused:
             if not self._token.renew():
                 raise
-        return self._ask(name, fields, self._token.value())
+        return self._send(name, fields, self._token.value())
 
-    def _ask(self, name: str, fields: Mapping[str, object], token: str) -> Any:
+    def _send(self, name: str, fields: Mapping[str, object], token: str) -> Any:
         deadline = time.monotonic() + self._timeouts.total
         with self._open(name, fields, token, self._timeouts.read) as response:
             body = bytearray()
@@ -163,7 +163,7 @@ class Client:
             return read_envelope(bytes(body), response.status_code, token)
 
     def _open(self, name: str, fields: Mapping[str, object], token: str, read_timeout: float) -> requests.Response:
-        """Send a request; the reply's head has arrived, its body is still to be read."""
+        """Send a request and receive the reply's headers; the body is still to be read."""
         idle = time.monotonic() - self._last_used
         if idle > _IDLE_LIMIT_SECONDS:
             self._session.close()
@@ -174,7 +174,7 @@ class Client:
                 data=body,
                 timeout=(self._timeouts.connect, read_timeout),
                 stream=True,
-                allow_redirects=False,  # the token is in the body: it goes to the configured host and to no other
+                allow_redirects=False,  # the body has the token, which must go to the configured host only
             )
         self._last_used = time.monotonic()
         if response.is_redirect:
@@ -184,33 +184,33 @@ class Client:
 
 
 def read_envelope(body: bytes, status: int, token: str) -> Any:
-    """The `data` of a whole reply. The format is the reply's own: an error may come in another than was asked for.
+    """Read the `data` of a complete reply, in its own format: an error may come in another than was requested.
 
     Args:
-        status: HTTP's; 429 and 5xx say that Altcraft does not work, whatever the body.
-        token: taken out of Altcraft's words, should it quote it.
+        status: the HTTP status; 429 and 5xx mean that Altcraft does not work, whatever the body.
+        token: redacted from Altcraft's error text, should it be quoted there.
 
     Raises:
         Refused, TokenRefused, NotUnderstood: `error` is not 0.
         Unreachable: HTTP 429 or 5xx.
-        IncoherentReply: no envelope.
+        IncoherentReply: not an envelope.
     """
     try:
         envelope = decode(body, "xml" if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "json")
         error = error_number(envelope.get("error"))
     except ValueError as problem:
-        if is_sick(status):
-            raise Unreachable(f"Altcraft answered HTTP {status} without saying why") from problem
+        if is_outage(status):
+            raise Unreachable(f"Altcraft answered HTTP {status} without a reason") from problem
         raise IncoherentReply(f"Altcraft's reply (HTTP {status}) is not its envelope: {problem}") from problem
     raise_for_error(error, envelope.get("error_text"), status, token)
     return envelope.get("data")
 
 
 def error_number(error: object) -> int:
-    """The `error` of an envelope: a whole number in JSON, its text in XML.
+    """Read the `error` of an envelope: a whole number in JSON, its text in XML.
 
     Raises:
-        ValueError: it is missing or anything else.
+        ValueError: it is missing or not a whole number.
     """
     if isinstance(error, int) and not isinstance(error, bool):
         return error
@@ -219,31 +219,31 @@ def error_number(error: object) -> int:
     raise ValueError("`error` is missing or is not a whole number")
 
 
-def is_sick(status: int) -> bool:
-    """Whether an HTTP status says that Altcraft does not work, and that what was asked may be carried out all the same."""
+def is_outage(status: int) -> bool:
+    """Whether an HTTP status means that Altcraft does not work; the request may still have been carried out."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def raise_for_error(error: int, error_text: object, status: int, token: str) -> None:
-    """Raise what an envelope's outcome means; nothing for success.
+    """Raise the exception for an envelope's `error`, if it is not success.
 
     Raises:
-        Refused, TokenRefused, NotUnderstood, Unreachable: as `read_envelope` says.
+        Refused, TokenRefused, NotUnderstood, Unreachable: as `read_envelope`.
     """
-    if error == 0 and not is_sick(status):
+    if error == 0 and not is_outage(status):
         return
-    words = (error_text if isinstance(error_text, str) else "").replace(token, "[token]")[:500]
-    # They go on into XML, HTTP and logs, which cannot carry control characters or half of a surrogate pair.
-    words = "".join(character if character.isprintable() else " " for character in words)
-    reply = error_reply(error, words)
-    if is_sick(status):
-        raise Unreachable(f"Altcraft answered HTTP {status}: error {error}, {words!r}", refusal=reply)
+    text = (error_text if isinstance(error_text, str) else "").replace(token, "[token]")[:500]
+    # XML, HTTP and logs, into which the text is written, cannot hold control characters or half of a surrogate pair.
+    text = "".join(character if character.isprintable() else " " for character in text)
+    reply = error_reply(error, text)
+    if is_outage(status):
+        raise Unreachable(f"Altcraft answered HTTP {status}: error {error}, {text!r}", refusal=reply)
     raise reply
 
 
 @contextmanager
 def _as_unreachable(name: str) -> Iterator[None]:
-    """Raise failures of the transport as Unreachable. Only the kind is named: their texts quote addresses and bodies."""
+    """Raise transport failures as Unreachable. Only their type is named: their texts quote addresses and bodies."""
     try:
         yield
     except (requests.RequestException, HTTPError) as error:

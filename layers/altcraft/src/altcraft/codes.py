@@ -1,4 +1,4 @@
-"""A promo code as Altcraft's `get` describes it."""
+"""The state of a promo code, from Altcraft's `get`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Final
 from altcraft.errors import IncoherentReply
 
 Moment = str | int | float
-"""A time as Altcraft gives it: RFC 3339 is documented, `""` where it is unset; other ways are read where they are plain."""
+"""A time as Altcraft gives it: documented is RFC 3339, or `""` if not set; epoch seconds and milliseconds are read too."""
 
 _YEARS: Final = range(2000, 2200)
-"""Other times are the zero or the end that some language writes as a date."""
+"""A date outside of these is taken for a placeholder: the zero or the maximum of some language's dates."""
 
 _MILLISECONDS: Final = 1e11
 """Epoch seconds reach this in the year 5138: a greater number counts milliseconds."""
 
 
 _FLAGS: Final[Mapping[object, bool]] = {"true": True, "1": True, "false": False, "0": False}
-"""How a flag is written: JSON has its own values, XML has text."""
+"""The spellings of a flag: JSON has booleans, XML has text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeState:
-    """What is true of one code in one loyalty program.
+    """The state of one code in one loyalty program.
 
     Source: Altcraft documentation, "Promo codes: get".
     """
@@ -46,7 +46,7 @@ class CodeState:
         """Read the `data` of a `get` reply, of either wire format: XML's values are all text.
 
         Raises:
-            IncoherentReply: a field is missing or is not what the documentation says.
+            IncoherentReply: a field is missing or is not of its documented type.
         """
         if not isinstance(data, dict):
             raise IncoherentReply("Altcraft's reply to get has no `data` object")
@@ -63,12 +63,12 @@ class CodeState:
         )
 
     def is_of(self, code: str, loyalty_id: int) -> bool:
-        """Whether this is about the code that was asked for, as far as it says; Altcraft may write it in another case."""
+        """Whether this is the state of the code that was requested, if the reply names it; Altcraft may change its case."""
         return _folded(self.code) in ("", _folded(code)) and self.loyalty_id in ("", str(loyalty_id))
 
     def activated_at(self) -> datetime | None:
-        """When the code was activated, by Altcraft's clock; without a time zone where Altcraft gives none, and None where
-        there is no time, or none that can be read."""
+        """When the code was activated, by Altcraft's clock; without a time zone if Altcraft gives none; None if there is no
+        time, or it cannot be read."""
         return _moment(self.activated)
 
 
@@ -98,7 +98,7 @@ def _moment(value: Moment) -> datetime | None:
         moment = datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS else number, UTC)
     except (OverflowError, OSError):
         return None
-    except ValueError:  # no number, or NaN, which is no date either
+    except ValueError:  # not a number, or NaN
         try:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError:

@@ -1,15 +1,15 @@
-"""What can go wrong when Altcraft is asked something.
+"""The exceptions of calls to Altcraft.
 
     AltcraftError
     ├── ErrorReply           Altcraft's envelope, with an `error` other than 0
-    │   ├── Refused          it understood, and says no to this request
-    │   ├── TokenRefused     it refuses our token
-    │   └── NotUnderstood    it does not work, or says nothing about this request
+    │   ├── Refused          it understood the request and refuses it
+    │   ├── TokenRefused     it refuses the token
+    │   └── NotUnderstood    it does not work, or its error is not about this request
     ├── Unreachable          no reply, or HTTP 429 or 5xx, whatever the body
     └── IncoherentReply      a reply that is not Altcraft's envelope
 
-Messages never hold the token. `error` and `error_text` are Altcraft's own words: they are for the operator to read, and
-nothing is decided by the text, nor is anything final by a code that Altcraft does not document.
+Messages never hold the token. `error` and `error_text` are Altcraft's own, for the operator to read:
+nothing is decided by the text, and nothing final by an error number that Altcraft does not document.
 
 Source: Altcraft documentation, "API response codes" (0 success, 400 incorrect request, 401 API token required, 402 tariff
 limit reached, 403 no permission, 440 without a meaning, 500 on one item of an import).
@@ -24,18 +24,18 @@ AltcraftFailure = Literal["token_refused", "altcraft_unreachable", "altcraft_fai
 
 
 class AltcraftError(Exception):
-    """Altcraft did not say that it did what was asked."""
+    """Altcraft did not confirm the request."""
 
     kind: ClassVar[AltcraftFailure]
 
     retryable: ClassVar[bool] = True
-    """The same request may succeed later without anyone changing it."""
+    """The same request may succeed later, unchanged."""
 
     may_be_applied: bool = False
-    """It may have carried the request out all the same."""
+    """Altcraft may have carried the request out nevertheless."""
 
     refusal: ErrorReply | None = None
-    """Altcraft's own words, where it spoke."""
+    """Altcraft's error, if it returned one."""
 
 
 class ErrorReply(AltcraftError):
@@ -49,20 +49,20 @@ class ErrorReply(AltcraftError):
 
 
 class Refused(ErrorReply):
-    """Altcraft says no to this request, and did not carry it out."""
+    """Altcraft refuses this request, and did not carry it out."""
 
     kind = "refused"
     retryable = False
 
 
 class TokenRefused(ErrorReply):
-    """Altcraft refuses our token. Worth trying again: an operator replaces the token, and nobody replaces a lost code."""
+    """Altcraft refuses the token. Retryable, because an operator can replace the token, but not a lost code."""
 
     kind = "token_refused"
 
 
 class NotUnderstood(ErrorReply):
-    """Altcraft is overloaded or out of order, or its error has nothing to do with the request, as a tariff's limit has."""
+    """Altcraft is overloaded or does not work, or its error is not about the request, such as a tariff's limit."""
 
     kind = "altcraft_failing"
     may_be_applied = True
@@ -71,7 +71,7 @@ class NotUnderstood(ErrorReply):
 class Unreachable(AltcraftError):
     """No answer: no connection, no reply in time, or HTTP 429 or 5xx, with or without an envelope.
 
-    `sent` is False where the request surely never left. `refusal`: the envelope, where there was one.
+    `sent` is False if the request was certainly not sent. `refusal`: the envelope, if there was one.
     """
 
     kind = "altcraft_unreachable"
@@ -90,15 +90,15 @@ class IncoherentReply(AltcraftError):
 
 
 def is_lost(error: AltcraftError) -> bool:
-    """Whether an error stands where a reply should: no answer at all, or a failure of the server's own, 500 to 599."""
+    """Whether the reply is lost: there was no answer, or an error of the server, 500 to 599, in its place."""
     return error.may_be_applied and not (isinstance(error, ErrorReply) and not 500 <= error.error <= 599)
 
 
 def error_reply(error: int, error_text: str) -> ErrorReply:
-    """What an envelope with this `error`, which is not 0, means.
+    """Make the exception for an envelope with this `error`, which is not 0.
 
-    401 and 403 are documented to speak of the token. 402 and 440 are documented to exist and say nothing of a code, 429 is
-    an overload wherever it is used, and 500 to 599 may stand in front of a request that was carried out.
+    By Altcraft's documentation, 401 and 403 are about the token, and 402 and 440 are not about a code. 429 is an overload
+    wherever it is used, and 500 to 599 may be returned for a request that was carried out.
     """
     if error in (401, 403):
         return TokenRefused(error, error_text)

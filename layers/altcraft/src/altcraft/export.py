@@ -1,7 +1,7 @@
 """The export of a loyalty program: one reply of any size, decoded as it arrives.
 
 Source: Altcraft documentation, "Promo codes: export_all" (API v1.1): the whole program in one reply, without pages, and its
-outcome, `error`, behind the data. So an export is good only once it has been read to its end without an exception.
+outcome, `error`, after the data. So an export is good only if it has been read to its end without an exception.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Export", "read_rows", "unpacked"]
 
 CHUNK_BYTES: Final = 128 << 10
-"""What is decoded at once: large enough that Python's own work per chunk does not show, small enough for a CPU's cache."""
+"""Bytes decoded at a time: large enough for Python's overhead per chunk not to matter, small enough for a CPU's cache."""
 
 PACKED_CHUNK_BYTES: Final = 16 << 10
-"""What is taken to be unpacked at once, into pieces of `CHUNK_BYTES`."""
+"""Bytes decompressed at a time, into pieces of `CHUNK_BYTES`."""
 
 _GZIP: Final = 31
 """zlib's `wbits` for a gzip file with the largest window."""
@@ -38,39 +38,39 @@ _BOM_AND_WHITE: Final = b"\xef\xbb\xbf \t\r\n"
 
 
 class Export:
-    """The codes of one program, as `Client.export_all` asks for them. Iterating reads the reply: `Batch` after `Batch`.
+    """The codes of one program, from `Client.export_all`. Iterating reads the reply: `Batch` after `Batch`.
 
-    The batches are all of the program, and good, only if the iteration ends by itself. It holds no more than one batch.
+    Only if the iteration ends without an exception, the batches are complete and good. It keeps one batch at most in memory.
 
     Args:
-        ask: sends the request with a token and returns the reply, its body still to be read.
-        token: read again once, when Altcraft refuses before the first row; an export changes nothing, so that is safe.
-        judge: takes the envelope, HTTP's status and the token; returns `data` or raises what `error` means.
+        send: sends the request with a token and returns the reply, its body still to be read.
+        token: read again once, if Altcraft refuses before the first row; an export changes nothing, so that is safe.
+        read_envelope: takes the envelope, the HTTP status and the token; returns `data` or raises the exception of `error`.
     """
 
     def __init__(
         self,
-        ask: Callable[[str], requests.Response],
+        send: Callable[[str], requests.Response],
         token: Token,
-        judge: Callable[[bytes, int, str], object],
+        read_envelope: Callable[[bytes, int, str], object],
     ) -> None:
-        self._ask = ask
+        self._send = send
         self._token = token
-        self._judge = judge
+        self._read_envelope = read_envelope
         self.bytes_in = 0
-        """Bytes of the reply's body read so far, unpacked where it came packed."""
+        """Bytes of the reply's body read so far, decompressed."""
         self.codes = 0
-        """Codes handed out so far."""
+        """Codes yielded so far."""
         self.bytes_expected: int | None = None
-        """Bytes that the reply's body will have; None where Altcraft does not say."""
+        """The length of the reply's body in bytes; None if it is not known."""
 
     def __iter__(self) -> Iterator[Batch]:
         """Read the reply.
 
         Raises:
-            Refused, TokenRefused, NotUnderstood: `error` is not 0, be it behind any number of good rows.
-            Unreachable: no reply, none any more, or an overloaded Altcraft.
-            IncoherentReply: the reply breaks off, goes on behind its end, or is not what Altcraft documents.
+            Refused, TokenRefused, NotUnderstood: `error` is not 0, even after any number of good rows.
+            Unreachable: no reply, a reply that stalls, or an overloaded Altcraft.
+            IncoherentReply: the reply is truncated, has more data after its end, or is not what Altcraft documents.
         """
         try:
             yield from self._read(self._token.value())
@@ -83,7 +83,7 @@ class Export:
 
     def _read(self, token: str) -> Iterator[Batch]:
         self.bytes_in = self.codes = 0
-        with self._ask(token) as response:
+        with self._send(token) as response:
             length = response.headers.get("Content-Length", "")
             if length.isdecimal() and "Content-Encoding" not in response.headers:
                 self.bytes_expected = int(length)
@@ -91,10 +91,10 @@ class Export:
                 envelope = yield from self._counted(read_rows(self._chunks(response)))
             except IncoherentReply as error:
                 if not self.codes and (response.status_code == 429 or response.status_code >= 500):
-                    raise Unreachable(f"Altcraft answered HTTP {response.status_code} without saying why") from error
+                    raise Unreachable(f"Altcraft answered HTTP {response.status_code} without a reason") from error
                 raise
-            data = self._judge(envelope, response.status_code, token)
-        # The rows are out of the envelope by now: what is left is the empty array of JSON, and in XML nothing at all.
+            data = self._read_envelope(envelope, response.status_code, token)
+        # The rows are no longer in the envelope: JSON leaves an empty array, XML nothing at all.
         empty_element = isinstance(data, str) and not data.strip()
         if data not in (None, []) and (not empty_element or self.codes):
             raise IncoherentReply("Altcraft's export holds `data` that is not a list of records")
@@ -117,14 +117,14 @@ class Export:
         except ReadTimeoutError as error:
             raise Unreachable("Altcraft stopped sending its export") from error
         except (HTTPError, zlib.error) as error:
-            raise IncoherentReply(f"Altcraft's export breaks off ({type(error).__name__})") from error
+            raise IncoherentReply(f"Altcraft's export is truncated ({type(error).__name__})") from error
 
 
 def _body(response: requests.Response) -> Iterator[bytes]:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    # Anything else was not asked for, and urllib3 would unpack it without a bound.
+    # Any other encoding was not requested, and urllib3 would decode it without a bound.
     if encoding not in ("", "identity", "gzip", "x-gzip"):
-        raise IncoherentReply("Altcraft's export came in a Content-Encoding that was not asked for")
+        raise IncoherentReply("Altcraft's export has a Content-Encoding that was not requested")
     packed = encoding.endswith("gzip")
     size = PACKED_CHUNK_BYTES if packed else CHUNK_BYTES
     chunks = iter(lambda: response.raw.read(size, decode_content=False), b"")
@@ -132,14 +132,14 @@ def _body(response: requests.Response) -> Iterator[bytes]:
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip, strictly: urllib3 takes a file for whole that lacks its checksum, and drops whatever follows it.
+    """Decompress gzip strictly: urllib3 accepts a file without its checksum, and ignores data after it.
 
-    The pieces have `CHUNK_BYTES`, but for the last, however the reply is packed: a bomb and a reply of many small files
-    cost no more than a plain one of the same length.
+    All pieces but the last have `CHUNK_BYTES`, however the reply is compressed: a decompression bomb and a reply of many small
+    files cost no more than a plain reply of the same length.
 
     Raises:
-        IncoherentReply: it breaks off.
-        zlib.error: it is not gzip, its checksum is wrong, or something else follows it.
+        IncoherentReply: the data is truncated.
+        zlib.error: it is not gzip, its checksum is wrong, or other data follows it.
     """
     member = zlib.decompressobj(_GZIP)
     pieces: list[bytes] = []
@@ -157,19 +157,19 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 pieces.clear()
                 size = 0
             rest = member.unused_data if member.eof else member.unconsumed_tail
-            # Without input left, what a full piece had no room for is still to come.
+            # Even without input left, the decompressor may still hold output for which the full piece had no room.
             if not rest and not data:
                 break
     if pieces:
         yield b"".join(pieces)
     if not member.eof:
-        raise IncoherentReply("Altcraft's export breaks off (gzip)")
+        raise IncoherentReply("Altcraft's export is truncated (gzip)")
 
 
 def read_rows(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
-    """Yield the records of a reply in either format, told by its first character; return the reply without them.
+    """Yield the records of a reply in either format, by its first character; return the reply without them.
 
-    The format is the reply's own, because an error may come in another than was asked for.
+    The format is not taken from the request, because an error may come in another than was requested.
     """
     source = iter(chunks)
     start = bytearray()

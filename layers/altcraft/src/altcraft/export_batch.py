@@ -1,4 +1,4 @@
-"""What the stream decoders of `export_all` hand on: runs of whole records."""
+"""The output of the stream decoders of `export_all`: batches of complete records."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ import msgspec
 from altcraft.errors import IncoherentReply
 
 LONGEST_PIECE: Final = 8 << 20
-"""Bytes that one record may have, with the white space around it: a reply above this is not Altcraft's."""
+"""Bytes that one record may have, with the white space around it: a longer one is not Altcraft's."""
 
 LONGEST_ENVELOPE: Final = 1 << 20
-"""Bytes that a reply may have before its records, beside them and after them, white space included."""
+"""Bytes that a reply may have before, between and after its records, white space included."""
 
-SHORTEST_MARK: Final = 6
-"""Characters that a mark (a time) has at least: shorter texts, such as `""` and `"false"`, may mean that it is not set."""
+SHORTEST_TIMESTAMP: Final = 6
+"""Characters that a timestamp has at least: shorter texts, such as `""` and `"false"`, may mean that it is not set."""
 
-Mark = Annotated[str, msgspec.Meta(min_length=SHORTEST_MARK)]
+Timestamp = Annotated[str, msgspec.Meta(min_length=SHORTEST_TIMESTAMP)]
 
 
 class Record(msgspec.Struct, gc=False, omit_defaults=True):
-    """One code of a program. Its marks are times, RFC 3339; None where Altcraft gave none.
+    """One code of a program. Its timestamps are RFC 3339; None where Altcraft gave none.
 
-    Only records in their usual shape are decoded straight into this; for any other, `of` takes whatever a mark holds.
+    Only records of the usual shape are decoded straight into this.
     """
 
     code: str
-    attached: Mark | None = None
-    activated: Mark | None = None
-    expire_date: Mark | None = None
-    expired: Mark | None = None
+    attached: Timestamp | None = None
+    activated: Timestamp | None = None
+    expire_date: Timestamp | None = None
+    expired: Timestamp | None = None
 
 
 FIELDS: Final = Record.__struct_fields__
 _decode_lines = msgspec.json.Decoder(Record).decode_lines
-_MARKS: Final = FIELDS[1:]
+_TIMESTAMPS: Final = FIELDS[1:]
 _COUNTED: Final = ("attached", "activated", "expired")
 
 
 class Batch:
-    """A run of whole records, in Altcraft's order. `len` is the number of codes; iterating gives each record as a dict.
+    """Successive complete records, in Altcraft's order. `len` is the number of codes; iterating gives each record as a dict.
 
     Args:
-        lines: the records as JSON Lines, each with all that Altcraft gave it.
-        codes: how many they are.
-        marked: how many are attached, activated, expired.
-        records: the same records, where they are decoded already.
-        rows: the same records as dicts, where not all of them have their usual shape: no field beside the documented ones,
-            and every mark a time or None. Each has a text `code`.
+        lines: the records as JSON Lines, with all fields that Altcraft gave.
+        codes: the number of records.
+        counts: how many are attached, activated, expired.
+        records: the same records, if they are decoded already.
+        rows: the same records as dicts, if not all of them have the usual shape: only documented fields, and every timestamp
+            a text or None. Each has a text `code`.
     """
 
     __slots__ = ("_codes", "_lines", "_records", "_rows", "activated", "attached", "expired")
@@ -59,7 +59,7 @@ class Batch:
         self,
         lines: bytes,
         codes: int,
-        marked: tuple[int, int, int],
+        counts: tuple[int, int, int],
         *,
         records: Sequence[Record] = (),
         rows: Sequence[dict[str, Any]] = (),
@@ -68,7 +68,7 @@ class Batch:
         self._codes = codes
         self._records = records
         self._rows = rows
-        self.attached, self.activated, self.expired = marked
+        self.attached, self.activated, self.expired = counts
 
     def __len__(self) -> int:
         return self._codes
@@ -77,62 +77,62 @@ class Batch:
         return map(json.loads, self._lines.splitlines())
 
     def lines(self) -> bytes:
-        """The records as JSON Lines, the last line ended too."""
+        """The records as JSON Lines, including the last line's end."""
         return self._lines
 
     @property
     def usual(self) -> bool:
-        """Whether all records have their usual shape."""
+        """Whether all records have the usual shape."""
         return not self._rows
 
     @property
     def records(self) -> Sequence[Record]:
-        """The records by their documented fields; a mark holds whatever Altcraft gave."""
+        """The documented fields of the records; a timestamp holds whatever Altcraft gave."""
         if not self.usual:
-            return [Record(row["code"], *map(row.get, _MARKS)) for row in self._rows]
+            return [Record(row["code"], *map(row.get, _TIMESTAMPS)) for row in self._rows]
         return self._records or _decode_lines(self._lines)
 
     @property
     def others(self) -> Sequence[dict[str, Any]]:
-        """For each record, its fields that are not documented."""
+        """The undocumented fields of each record."""
         if self.usual:
             return [{}] * len(self)
         return [{name: value for name, value in row.items() if name not in FIELDS} for row in self._rows]
 
 
 def usual_batch_of(lines: bytes, codes: int, records: Sequence[Record] = ()) -> Batch:
-    """A batch of records in their usual shape."""
-    # A quote inside a text is written with a backslash, so these are keys, and their marks are set.
-    marked = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
-    return Batch(lines, codes, marked, records=records)
+    """Make a batch of records of the usual shape."""
+    # A quote inside a text is written with a backslash, so these are keys, and their timestamps are set.
+    counts = lines.count(b'"attached":"'), lines.count(b'"activated":"'), lines.count(b'"expired":"')
+    return Batch(lines, codes, counts, records=records)
 
 
 def batch_of(lines: bytes, rows: Sequence[dict[str, Any]]) -> Batch:
-    """A batch of records in any shape; each has a text `code`."""
+    """Make a batch of records of any shape; each has a text `code`."""
     attached, activated, expired = (sum([is_set(row.get(name)) for row in rows]) for name in _COUNTED)
     return Batch(lines, len(rows), (attached, activated, expired), rows=rows)
 
 
 def check_record(piece: bytes) -> None:
-    """Refuse what would fill the memory.
+    """Bound the memory that an unfinished record can take.
 
     Raises:
-        IncoherentReply: this is longer than a record can be.
+        IncoherentReply: it is longer than a record can be.
     """
     if len(piece) > LONGEST_PIECE:
         raise IncoherentReply(f"Altcraft's export holds {LONGEST_PIECE} bytes in which no record ends")
 
 
 def check_envelope(envelope: bytes | bytearray) -> None:
-    """Refuse what would fill the memory.
+    """Bound the memory that the text around the records can take.
 
     Raises:
-        IncoherentReply: this is longer than what stands around the records can be.
+        IncoherentReply: it is longer than an envelope can be.
     """
     if len(envelope) > LONGEST_ENVELOPE:
-        raise IncoherentReply(f"Altcraft's export holds more than {LONGEST_ENVELOPE} bytes that are no records")
+        raise IncoherentReply(f"Altcraft's export holds more than {LONGEST_ENVELOPE} bytes that are not records")
 
 
-def is_set(mark: object) -> bool:
-    """Whether a mark says so. null, `""` and false do not, nor does the `false` of XML, where every value is text."""
-    return bool(mark) and mark != "false"
+def is_set(timestamp: object) -> bool:
+    """Whether a timestamp is set: not null, `""` or false, nor the `false` of XML, where every value is text."""
+    return bool(timestamp) and timestamp != "false"

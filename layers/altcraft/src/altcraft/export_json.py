@@ -1,8 +1,8 @@
 """The rows of an export's JSON reply, decoded as they arrive.
 
 A block that begins at a record is cut where a record seems to end, and `[` + block + `]` is decoded. That cannot accept a
-wrong cut: one inside a text, inside a nested value or behind the end of the array leaves something unbalanced and fails to
-decode. Then the exact decoder, which takes one record after the other, finds where they really end.
+wrong cut: one inside a text, inside a nested value or after the end of the array leaves unbalanced brackets or quotes, and
+fails to decode. Then the exact decoder, which takes one record after the other, finds where they really end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from altcraft.export_batch import (
 )
 from altcraft.export_shape import json_rows
 
-_USUAL_JOINT: Final = b'},{"'
+_USUAL_SEPARATOR: Final = b'},{"'
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
 
 _decode = msgspec.json.Decoder(list[Record]).decode
@@ -38,42 +38,42 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
     """Yield the records of a reply, wherever its bytes are cut into chunks; return the reply without them, its envelope.
 
-    What the envelope says is for the caller to judge: until then nothing is known to be good.
+    The caller has to check the envelope's outcome: until then no record is known to be good.
 
     Raises:
-        IncoherentReply: a record is not an object with a text `code`, a key comes twice in it, or the rows end early.
+        IncoherentReply: a record is not an object with a text `code`, it has a repeated key, or the rows are truncated.
     """
     source = iter(chunks)
     head, pending = _until_rows(source)
     if not head:
         return pending
     ended = False
-    joint = _USUAL_JOINT
-    behind_comma = False
-    worth_trying = 0
+    separator = _USUAL_SEPARATOR
+    after_comma = False
+    next_try = 0
     while not ended:
         chunk = next(source, None)
         pending += chunk or b""
-        # One record goes on. Trying when it has doubled keeps the work linear in its length.
-        if chunk is not None and len(pending) < worth_trying:
+        # The record is unfinished. Decoding it only when its length has doubled keeps the work linear in its length.
+        if chunk is not None and len(pending) < next_try:
             check_record(pending)
             continue
-        cut = pending.rfind(b"}]" if chunk is None else joint) + 1
+        cut = pending.rfind(b"}]" if chunk is None else separator) + 1
         if cut and (batch := plain_batch(pending[:cut])):
             yield batch
-            separator, pending = _split_separator(pending[cut:])
-            ended = separator == b"]"
-            behind_comma = True
-            worth_trying = 0
+            delimiter, pending = _split_delimiter(pending[cut:])
+            ended = delimiter == b"]"
+            after_comma = True
+            next_try = 0
         else:
-            taken = _take_exactly(pending, behind_comma=behind_comma, final=chunk is None)
-            if taken.rows:
-                yield batch_of(taken.lines(), taken.rows)
-                behind_comma = True
-            joint = taken.joint or joint
-            pending = taken.rest
-            ended = taken.ended
-            worth_trying = 2 * len(pending)
+            decoded = _decode_exactly(pending, after_comma=after_comma, final=chunk is None)
+            if decoded.rows:
+                yield batch_of(decoded.lines(), decoded.rows)
+                after_comma = True
+            separator = decoded.separator or separator
+            pending = decoded.rest
+            ended = decoded.ended
+            next_try = 2 * len(pending)
         check_record(pending)
     check_envelope(pending)
     for chunk in source:
@@ -83,17 +83,17 @@ def read_json(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
 
 
 def plain_batch(block: bytes) -> Batch | None:
-    """The records of a block joined by commas, if it can be decoded as one; otherwise None."""
+    """Decode a block of records, separated by commas, in one call; None if that is not possible."""
     return usual_batch(block) or flat_batch(block)
 
 
 def usual_batch(block: bytes) -> Batch | None:
-    """The records of a block joined by commas, if all of them have their usual shape; otherwise None.
+    """Decode a block of records, separated by commas, if all of them have the usual shape; otherwise None.
 
-    Usual are the documented fields, each at most once, marks that are set, and texts in their shortest spelling. Mostly a
-    regular expression says so. Where it does not, because of white space or letters that are not ASCII, the proof is that
-    writing the records anew gives as many bytes as the block has without its white space: whatever was dropped, given twice
-    or spelled otherwise would make the block longer.
+    Usual are the documented fields, each at most once, timestamps that are set, and texts in their shortest spelling. Mostly a
+    regular expression proves that. Where it does not match, because of white space or non-ASCII letters, the proof is to write
+    the records again: if that gives as many bytes as the block has without its white space, no field was dropped, repeated or
+    spelled otherwise, as each of these would make the block longer.
     """
     if json_rows().fullmatch(block):
         lines = block.replace(b'},{"', b'}\n{"') + b"\n"
@@ -110,10 +110,10 @@ def usual_batch(block: bytes) -> Batch | None:
 
 
 def flat_batch(block: bytes) -> Batch | None:
-    """The records of a block joined by commas, if they hold no objects and no escapes; otherwise None.
+    """Decode a block of records, separated by commas, if they hold no objects and no escapes; otherwise None.
 
-    Without escapes, a quote and a colon beside each other are the end of a key, or a text that begins with a colon. So their
-    number tells of a key that comes twice, which a dict forgets; and no brace in a text is taken for a record's.
+    Without escapes, a quote followed by a colon is the end of a key, or a text that begins with a colon. So counting these
+    detects repeated keys, which a dict would hide; and a brace in a text only makes the count of records fail.
     """
     try:
         compact = msgspec.json.format(b"".join((b"[", block, b"]")), indent=-1)
@@ -131,28 +131,28 @@ def flat_batch(block: bytes) -> Batch | None:
 
 
 def exact_batch(block: bytes) -> Batch:
-    """The records of a whole block, joined by commas, in any legal spelling.
+    """Decode a block of complete records, separated by commas, in any legal spelling.
 
     Raises:
         IncoherentReply: as `read_json`.
     """
-    taken = _take_exactly(block + b"]", behind_comma=False, final=True)
-    if taken.rest:
-        raise IncoherentReply("Altcraft's export holds something behind a record that is none")
-    return batch_of(taken.lines(), taken.rows)
+    decoded = _decode_exactly(block + b"]", after_comma=False, final=True)
+    if decoded.rest:
+        raise IncoherentReply("Altcraft's export holds something other than a record after a record")
+    return batch_of(decoded.lines(), decoded.rows)
 
 
-class _Taken(NamedTuple):
-    """What the exact decoder took from the front of a block."""
+class _Decoded(NamedTuple):
+    """The result of the exact decoder for the beginning of a block."""
 
     each: list[bytes]
     """The rows as lines without their ends."""
     rows: list[dict[str, Any]]
     rest: bytes
-    """Behind the last separator."""
+    """The bytes after the last delimiter."""
     ended: bool
-    """That separator was the end of the array."""
-    joint: bytes | None
+    """Whether that delimiter was the end of the array."""
+    separator: bytes | None
     """The bytes from the end of a record to the first key of the next."""
 
     def lines(self) -> bytes:
@@ -160,40 +160,40 @@ class _Taken(NamedTuple):
         return b"\n".join((*self.each, b""))
 
 
-def _take_exactly(block: bytes, *, behind_comma: bool, final: bool) -> _Taken:
-    text, used = _decoded(block, final=final)
+def _decode_exactly(block: bytes, *, after_comma: bool, final: bool) -> _Decoded:
+    text, used = _as_text(block, final=final)
     lines: list[bytes] = []
     rows: list[dict[str, Any]] = []
-    joint = None
+    separator = None
     position = end = 0
-    separator = ""
-    while separator != "]":
+    delimiter = ""
+    while delimiter != "]":
         start = _white_end(text, position)
-        if text.startswith("]", start) and not behind_comma and not rows:
-            position, separator = start + 1, "]"
+        if text.startswith("]", start) and not after_comma and not rows:
+            position, delimiter = start + 1, "]"
             break
         try:
             row, record_end = _exact.raw_decode(text, start)
         except JSONDecodeError:
-            break  # it goes on in the next block, or it is broken: then there is no next block that mends it
+            break  # it is unfinished, or broken: then no further block completes it, and the reply's end raises
         except (RecursionError, ValueError) as error:  # nested too deeply; a number of thousands of digits
             raise IncoherentReply("Altcraft's export holds a record that cannot be read") from error
-        behind = _white_end(text, record_end)
-        separator = text[behind : behind + 1]
-        if not separator:
+        after = _white_end(text, record_end)
+        delimiter = text[after : after + 1]
+        if not delimiter:
             break
-        if separator not in ",]":
-            raise IncoherentReply("Altcraft's export holds something else than a comma between two records")
+        if delimiter not in ",]":
+            raise IncoherentReply("Altcraft's export holds something other than a comma between two records")
         row = _checked(row)
         if rows:
-            joint = text[end - 1 : text.index('"', start) + 1].encode()
+            separator = text[end - 1 : text.index('"', start) + 1].encode()
         rows.append(row)
         end = record_end
         lines.append(_line(text[start:end]))
-        position = behind + 1
-    if final and separator != "]":
-        raise IncoherentReply("Altcraft's export ends early, or holds a record that is not JSON")
-    return _Taken(lines, rows, text[position:].encode() + block[used:], separator == "]", joint)
+        position = after + 1
+    if final and delimiter != "]":
+        raise IncoherentReply("Altcraft's export is truncated, or holds a record that is not JSON")
+    return _Decoded(lines, rows, text[position:].encode() + block[used:], delimiter == "]", separator)
 
 
 def _checked(row: object) -> dict[str, Any]:
@@ -213,27 +213,27 @@ def _line(record: str) -> bytes:
 
 
 def _until_rows(source: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """The reply up to and with the bracket that opens its `data`, and what has arrived behind it.
+    """Read up to the bracket that opens `data`; return the reply including the bracket, and what has arrived after it.
 
     A reply without rows is all in the second part.
     """
     pending = b""
-    worth_trying = 0
+    next_try = 0
     while (chunk := next(source, None)) is not None:
         pending += chunk
-        if len(pending) >= worth_trying:
+        if len(pending) >= next_try:
             start = _rows_start(pending)
             check_envelope(pending[:start] if start else pending)
             if start:
                 return pending[:start], pending[start:]
-            worth_trying = min(2 * len(pending), LONGEST_ENVELOPE + 1)
+            next_try = min(2 * len(pending), LONGEST_ENVELOPE + 1)
     start = _rows_start(pending)
     return pending[:start], pending[start:]
 
 
 def _rows_start(reply: bytes) -> int:
-    """Where the first row of `data` may begin; 0 where no such place is seen (yet)."""
-    text, _ = _decoded(reply, final=False)
+    """The offset at which the first row of `data` may begin; 0 if it has not arrived (yet)."""
+    text, _ = _as_text(reply, final=False)
     try:
         position = _white_end(text, int(text.startswith("\ufeff")))
         separator, wanted = text[position], "{"
@@ -252,33 +252,33 @@ def _rows_start(reply: bytes) -> int:
             position = _white_end(text, position)
             separator, wanted = text[position], ","
     except (IndexError, ValueError, RecursionError):
-        # It goes on in the next chunk, or it is broken: whoever reads the envelope says how.
+        # It is unfinished, or broken: reading the envelope will report that.
         return 0
     return 0
 
 
-def _decoded(block: bytes, *, final: bool) -> tuple[str, int]:
+def _as_text(block: bytes, *, final: bool) -> tuple[str, int]:
     try:
         return utf_8_decode(block, "strict", final)
     except UnicodeDecodeError as error:
         raise IncoherentReply("Altcraft's export is not UTF-8") from error
 
 
-def _split_separator(rest: bytes) -> tuple[bytes, bytes]:
+def _split_delimiter(rest: bytes) -> tuple[bytes, bytes]:
     rest = rest.lstrip(b" \t\n\r")
     return rest[:1], rest[1:]
 
 
 def _white_end(text: str, position: int) -> int:
     match = _WHITE.match(text, position)
-    assert match is not None  # noqa: S101 - the pattern matches nothing, too
+    assert match is not None  # noqa: S101 - the pattern matches the empty text, too
     return match.end()
 
 
 def _without_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise IncoherentReply("Altcraft's export holds a record in which a key comes twice")
+        raise IncoherentReply("Altcraft's export holds a record with a repeated key")
     return fields
 
 

@@ -1,8 +1,8 @@
 """The usual shape of an export's records, as regular expressions for RE2.
 
-A block that one of them matches from end to end needs no decoder: it is whole records, each with one `code` and with every
-other documented field at most once. RE2 needs a third of a decoder's time, and its time is linear in the block, whatever is in
-it. Records in any other shape are not wrong: the decoders take them.
+A block that one of them matches completely needs no decoder: it consists of complete records, each with one `code` and with
+every other documented field at most once. RE2 needs a third of a decoder's time, and its time is linear in the block, whatever
+its content. Records of any other shape are not wrong: the decoders read them.
 
 Source: Altcraft documentation, "Promo codes: export_all": the fields, and their order in its samples of JSON and of XML.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Final, Protocol
 
-from altcraft.export_batch import FIELDS, SHORTEST_MARK
+from altcraft.export_batch import FIELDS, SHORTEST_TIMESTAMP
 
 _ORDERS: Final = (FIELDS, tuple(sorted(FIELDS)))
 
@@ -34,7 +34,7 @@ class Shape(Protocol):
 
 @cache
 def json_rows() -> Shape:
-    """Records of a JSON reply without white space, joined by commas; marks are set."""
+    """Records of a JSON reply without white space, separated by commas; timestamps are set."""
     return _compiled(_joined(_json_row(order)) for order in _ORDERS)
 
 
@@ -46,15 +46,15 @@ def xml_rows() -> Shape:
 
 
 def _json_row(order: Sequence[str]) -> str:
-    """One record with its fields in this order."""
+    """The pattern of one record with its fields in this order."""
     code = order.index("code")
-    before = "".join(f"(?:{_json_mark(name)},)?" for name in order[:code])
-    after = "".join(f"(?:,{_json_mark(name)})?" for name in order[code + 1 :])
+    before = "".join(f"(?:{_json_timestamp(name)},)?" for name in order[:code])
+    after = "".join(f"(?:,{_json_timestamp(name)})?" for name in order[code + 1 :])
     return rf'\{{{before}"code":"{_JSON_TEXT}*"{after}\}}'
 
 
-def _json_mark(name: str) -> str:
-    return f'"{name}":"{_JSON_TEXT}{{{SHORTEST_MARK},}}"'
+def _json_timestamp(name: str) -> str:
+    return f'"{name}":"{_JSON_TEXT}{{{SHORTEST_TIMESTAMP},}}"'
 
 
 def _joined(row: str) -> str:
@@ -62,7 +62,7 @@ def _joined(row: str) -> str:
 
 
 def _compiled(alternatives: Iterable[str]) -> Shape:
-    import re2  # only a run of an export needs it: a start is quicker without
+    import re2  # needed only by a run of an export: other cold starts are faster without it
 
     shape: Shape = re2.compile("|".join(alternatives).encode())
     return shape

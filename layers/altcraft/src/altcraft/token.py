@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 REREAD_SECONDS: Final = 5
-"""The least time between two readings of a secret because it holds no token, however many calls want one."""
+"""The least time between two readings of a secret that holds no token, however many calls need one."""
 
 
 class Secret(Protocol):
-    """A text kept somewhere safe, and cached here. `refresh` reads it again now."""
+    """A cached secret text. `refresh` reads it again, bypassing the cache."""
 
     def text(self) -> str: ...
 
@@ -24,37 +24,37 @@ class UnusableToken(Exception):
 
 
 class Token:
-    """The token of one secret; `renew` reads the secret again, for when Altcraft has refused what we had."""
+    """The token of one secret; `renew` reads the secret again, for use when Altcraft has refused the token."""
 
     def __init__(self, secret: Secret, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that only grow."""
+        """`clock`: monotonic seconds."""
         self._secret = secret
         self._clock = clock
-        self._given = ""
-        self._reread_from = float("-inf")
+        self._last = ""
+        self._next_reread_at = float("-inf")
 
     def value(self) -> str:
-        """The token, from the cache where it is fresh. What holds no token is no use there: it is read again.
+        """The token, from the secret's cache if it is fresh. If the cached text holds no token, the secret is read again.
 
         Raises:
             UnusableToken: the secret holds none, or held none less than `REREAD_SECONDS` ago.
         """
         try:
-            self._given = _token_in(self._secret.text())
+            self._last = _token_in(self._secret.text())
         except UnusableToken:
-            if self._clock() < self._reread_from:
+            if self._clock() < self._next_reread_at:
                 raise
-            self._reread_from = self._clock() + REREAD_SECONDS
-            self._given = _token_in(self._secret.refresh())
-        return self._given
+            self._next_reread_at = self._clock() + REREAD_SECONDS
+            self._last = _token_in(self._secret.refresh())
+        return self._last
 
     def renew(self) -> bool:
-        """Read the secret again; True when it now holds another token than `value` gave last.
+        """Read the secret again; True if it now holds another token than `value` returned last.
 
         Raises:
             UnusableToken: the secret holds none.
         """
-        return _token_in(self._secret.refresh()) != self._given
+        return _token_in(self._secret.refresh()) != self._last
 
     def __repr__(self) -> str:
         return "Token(...)"

@@ -1,7 +1,7 @@
 """Altcraft's two wire formats for one message: JSON, and XML under the root element `<xml>`.
 
-Both are read strictly, because a lenient reader turns a broken message into a wrong decision: a key that comes twice, a
-document type, an entity or bytes that are not UTF-8 are refused. In XML every value is text, an empty element is `""`, and a
+Both are read strictly, because a lenient reader turns a broken message into a wrong decision: repeated keys,
+document types, entities and bytes that are not UTF-8 are refused. In XML every value is text, an empty element is `""`, and a
 repeated element is a list.
 
 Source: Altcraft documentation, "Working with API: data formats"; the XML rules are inferred from its samples.
@@ -19,13 +19,13 @@ Wire = Literal["json", "xml"]
 MEDIA_TYPES: Final[Mapping[Wire, str]] = {"json": "application/json", "xml": "application/xml"}
 
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What XML 1.0 does not allow. As the complement of what it allows, the same expression takes 9 ms of each start to compile."""
+"""The characters that XML 1.0 forbids. Compiling the complement of the allowed ones would add 9 ms to each cold start."""
 
 
 class MalformedMessage(ValueError):
-    """The bytes are not one well-formed message of the format. The text says what is wrong and quotes nothing of them.
+    """The bytes are not one well-formed message of the format. The text describes the fault and quotes nothing of them.
 
-    `field` is the key that comes twice, where that is the fault: for whoever sent the message, and for no log.
+    `field` is the repeated key, if that is the fault: for the sender of the message only, not for logs.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -39,7 +39,7 @@ def encode(fields: Mapping[str, object], wire: Wire) -> bytes:
     XML takes text, numbers, booleans, None (an empty element), mappings, and lists of those (repeated siblings).
 
     Raises:
-        MalformedMessage: a text holds a character that the format cannot carry.
+        MalformedMessage: a text holds a character that the format cannot represent.
     """
     try:
         if wire == "json":
@@ -48,17 +48,17 @@ def encode(fields: Mapping[str, object], wire: Wire) -> bytes:
 
         document: str = xmltodict.unparse({"xml": fields}, full_document=False, short_empty_elements=True)
         if _NOT_XML.search(document):
-            raise MalformedMessage("a text holds a control character, which XML cannot carry")
+            raise MalformedMessage("a text holds a control character, which XML cannot represent")
         return document.encode()
     except UnicodeEncodeError as error:
-        raise MalformedMessage("a text holds half of a surrogate pair, which UTF-8 cannot carry") from error
+        raise MalformedMessage("a text holds half of a surrogate pair, which UTF-8 cannot represent") from error
 
 
 def decode(body: bytes, wire: Wire, *, root: str | None = "xml") -> dict[str, Any]:
-    """Read a message: the JSON object, or what is inside the root element, which is `root`; None takes any.
+    """Read a message: the JSON object, or the content of the root element `root`; None accepts any root.
 
     Raises:
-        MalformedMessage: anything but exactly one message.
+        MalformedMessage: the body is not exactly one message.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -88,7 +88,7 @@ def _without_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise MalformedMessage("ambiguous: a key comes twice", double)
+        raise MalformedMessage("ambiguous: a key is repeated", double)
     return fields
 
 
@@ -115,7 +115,7 @@ def _decode_xml(text: str, root: str | None) -> dict[str, Any]:
     if isinstance(fields, str) and not fields.strip():
         return {}
     if not isinstance(fields, dict):
-        raise MalformedMessage("the root element holds text where elements belong")
+        raise MalformedMessage("the root element holds text instead of elements")
     return fields
 
 

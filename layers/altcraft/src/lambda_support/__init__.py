@@ -1,7 +1,7 @@
-"""What both functions need of Lambda and AWS: settings, secrets, clients, the REST API's requests and replies, telemetry."""
+"""Lambda and AWS, as both functions use them: settings, secrets, clients, the REST API's requests and replies, telemetry."""
 
 import gc
 
-# What is made while a function starts stays there: looking for garbage among it, as often as Python does by itself, takes a
-# tenth of a start and more. What is in no cycle is freed at once, as ever.
+# The objects of a cold start live on: searching them for garbage as often as Python does by default takes a tenth of the start
+# and more. Objects outside of reference cycles are still freed at once.
 gc.set_threshold(100_000)

@@ -1,6 +1,6 @@
 """botocore clients: made on first use, kept for the life of the sandbox.
 
-botocore without boto3 on top, because a start-up pays for each module, and nothing here needs boto3's resources.
+botocore without boto3, because each module lengthens a cold start, and nothing here needs boto3's resources.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.session import Session
 
-# A door answers within 29 s at the most and the queue's worker within a minute: an AWS call that hangs must not eat that.
+# The API has to answer within 29 s, and the queue's worker within a minute: an AWS call that hangs must not use that up.
 _CONFIG: Final = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 3})
 
 
 @cache
 def client(service: str) -> Any:
-    """A client of an AWS service, such as `sqs`, by the region and endpoint of the environment."""
+    """The client of an AWS service, such as `sqs`, for the environment's region and endpoint."""
     config = _CONFIG.merge(_s3_links()) if service == "s3" else _CONFIG
     return _session().create_client(service, config=config)
 
 
 def _s3_links() -> Config:
-    """Links that always open: botocore's own default signs them by version 2 in the older regions, which a KMS key refuses,
-    and addresses them to the global host, whose redirect spoils the signature while a bucket is new."""
-    stand_in = any(
+    """Settings for valid presigned links: in the older regions botocore signs by version 2, which fails with a KMS key, and
+    uses the global host, whose redirect invalidates the signature while a bucket is new."""
+    emulated = any(
         os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-    )  # has no host per bucket
-    return Config(signature_version="s3v4", s3={"addressing_style": "path" if stand_in else "virtual"})
+    )  # an emulator has no host name per bucket
+    return Config(signature_version="s3v4", s3={"addressing_style": "path" if emulated else "virtual"})
 
 
 @cache
 def _session() -> Session:
     session = Session()
-    session.register_component("data_loader", _OurServices())
+    session.register_component("data_loader", _UsedServices())
     return session
 
 
-class _OurServices(Loader):
-    """botocore's models of services. To know whether it has one, the original looks into 400 folders: a tenth of a start."""
+class _UsedServices(Loader):
+    """botocore's models of services. The original searches 400 folders for a service, a tenth of a cold start."""
 
     def list_available_services(self, type_name: str) -> list[str]:
         return ["dynamodb", "lambda", "s3", "secretsmanager", "sqs"]

@@ -1,4 +1,4 @@
-"""The fields of a request, read strictly: what is wrong is refused by the field's name and the remedy."""
+"""Strict validation of a request's fields: an error names the field and the remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InvalidField(ValueError):
 
 
 def refuse_unknown(fields: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuse a field that means nothing here, because it was meant to.
+    """Refuse unknown fields: a misspelt one would be ignored silently.
 
     Raises:
         InvalidField: names it.
@@ -27,15 +27,15 @@ def refuse_unknown(fields: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def whole(value: object) -> object:
-    """A number that is whole as an int, anything else as it is: JSON knows one kind, and PHP writes a whole one as 5.0."""
+    """Convert a whole float to int, and leave other values: JSON has one number type, and PHP writes a whole number as 5.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def loyalty_id(field: str, value: object) -> int:
-    """The number of a loyalty program; it may be text, as it is in XML.
+    """Read the number of a loyalty program; it may be text, as in XML.
 
     Raises:
-        InvalidField: it is missing or something else.
+        InvalidField: it is missing or anything else.
     """
     number = whole(value)
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 20:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Reply = dict[str, Any]
-"""What API Gateway takes from a proxy integration: statusCode, headers, body, isBase64Encoded."""
+"""The response of a proxy integration: statusCode, headers, body, isBase64Encoded."""
 
 _WIRES: Final[Mapping[str, Wire]] = {
     **{media_type: wire for wire, media_type in MEDIA_TYPES.items()},
@@ -48,7 +48,7 @@ class Request:
     body: bytes = field(repr=False)
     request_id: str = ""
     origin: str = ""
-    """Scheme, host, stage and base path by which the caller came: what stands before the route's own path."""
+    """Scheme, host, stage and base path of the request's URL, up to the route's own path."""
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Request:
@@ -78,7 +78,7 @@ class Request:
 
     @property
     def accepts(self) -> Wire:
-        """The format the reply is to have: the first of the two that `Accept` names, by its weights; otherwise JSON."""
+        """The format of the reply: by `Accept` and its weights, the first of the two; otherwise JSON."""
         ranked = sorted(
             (-_weight(parameters), position, _WIRES[media_type])
             for position, part in enumerate(self.headers.get("accept", "").lower().split(","))
@@ -88,7 +88,7 @@ class Request:
         return ranked[0][2] if ranked else "json"
 
     def fields(self) -> dict[str, Any]:
-        """The body as a message.
+        """Decode the body.
 
         Raises:
             Problem: 415 for another format, 400 for a body that is not well formed.
@@ -117,16 +117,16 @@ class Request:
 def reply(
     request: Request, status: int, message: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> Reply:
-    """A message as the reply that the request wants."""
+    """Encode a message in the format that the request accepts."""
     wire = request.accepts
     return proxy_response(status, encode(message, wire).decode(), MEDIA_TYPES[wire], headers)
 
 
 def route(routes: Mapping[tuple[str, str], T], request: Request) -> T:
-    """What answers a request, by its method and resource.
+    """Select the route of a request, by its method and resource.
 
     Raises:
-        Problem: 404 where nothing does.
+        Problem: 404 if there is none.
     """
     try:
         return routes[request.method, request.resource]
@@ -137,7 +137,7 @@ def route(routes: Mapping[tuple[str, str], T], request: Request) -> T:
 
 
 def answering(request: Request, answer: Callable[[Request], Reply]) -> Reply:
-    """What is replied to a request; the one place where an exception becomes an HTTP error."""
+    """Answer a request; the one place where an exception becomes an HTTP error."""
     try:
         return answer(request)
     except Problem as problem:
@@ -153,7 +153,7 @@ def answering(request: Request, answer: Callable[[Request], Reply]) -> Reply:
             headers={"Retry-After": "60"},
         )
         return unready.reply(request)
-    except Exception:  # a defect of ours: the caller gets a problem like any other, the log gets the rest
+    except Exception:  # a defect: the caller gets a problem like any other, the log gets the traceback
         logger.exception("Unexpected error")
         defect = Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -166,7 +166,7 @@ def answering(request: Request, answer: Callable[[Request], Reply]) -> Reply:
 
 
 def proxy_response(status: int, body: str, media_type: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """What API Gateway turns into an HTTP response."""
+    """Build the response of a proxy integration."""
     return {
         "statusCode": int(status),
         "headers": {"Content-Type": media_type, "Cache-Control": "no-store", **(headers or {})},
@@ -176,17 +176,17 @@ def proxy_response(status: int, body: str, media_type: str, headers: Mapping[str
 
 
 class Problem(Exception):
-    """A request that ends in an error, told as RFC 9457 problem details.
+    """A request that ends in an error, reported as RFC 9457 problem details.
 
     Args:
-        status: HTTP's.
-        slug: what kind of problem, in one word of lower case and underscores; the last part of `type`.
+        status: the HTTP status.
+        slug: the kind of problem, one word of lower case and underscores; the last part of `type`.
         title: the kind, for a person.
         detail: this case, naming the field and the remedy. Never a secret, never a stack trace.
         retryable: the same request may succeed later.
-        altcraft: Altcraft's own words, where it spoke.
+        altcraft: Altcraft's error, if it returned one.
         headers: of the response, such as Retry-After (seconds).
-        extra: more members of the problem, such as the code in question.
+        extra: additional members, such as the code in question.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class Problem(Exception):
         self.extra = extra or {}
 
     def members(self) -> dict[str, object]:
-        """The problem's members, as the RFC names them, and ours."""
+        """The problem's members: those of the RFC, and extensions."""
         members: dict[str, object] = {
             "type": f"urn:altcraft-promocodes:problem:{self.slug}",
             "title": self.title,
@@ -226,7 +226,7 @@ class Problem(Exception):
         return members
 
     def reply(self, request: Request) -> Reply:
-        """The problem as the reply that the request wants."""
+        """Encode the problem in the format that the request accepts."""
         if request.accepts == "json":
             body, media_type = json.dumps(self.members(), ensure_ascii=False), "application/problem+json"
         else:
@@ -235,7 +235,7 @@ class Problem(Exception):
 
 
 def invalid_field(error: InvalidField) -> Problem:
-    """A field of the request that is missing or wrong, as a problem."""
+    """The problem for a field of the request that is missing or wrong."""
     return Problem(HTTPStatus.BAD_REQUEST, "invalid_field", "A field is missing or wrong", str(error))
 
 
@@ -248,7 +248,7 @@ def _problem_xml(members: Mapping[str, object]) -> str:
 
 
 def _weight(parameters: str) -> float:
-    """The `q` of one part of an Accept header; 1 where it has none, 0 where it cannot be read."""
+    """The `q` of one part of an Accept header; 1 if it has none, 0 if it is malformed."""
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name == "q":

@@ -1,6 +1,6 @@
 """Secrets of Secrets Manager, cached with a lifetime.
 
-Not by Powertools' parameters: they import boto3 and its S3 transfers, a tenth of a webhook's cold start, to cache one text.
+Powertools' parameters would import boto3 and its S3 transfers, a tenth of a webhook's cold start, to cache one text.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from lambda_support import aws
 from lambda_support.telemetry import logger
 
 LIFETIME_SECONDS: Final = 300
-"""How long a secret is served from the cache. What refuses it calls `refresh` and need not wait."""
+"""How long a secret is served from the cache. Where it is refused, `refresh` reads it at once."""
 
-PATIENCE_SECONDS: Final = 30
-"""How long a secret whose lifetime is over stays in use before it is asked for again, while it cannot be read."""
+RETRY_SECONDS: Final = 30
+"""The time between two attempts to read a secret whose lifetime is over, while it cannot be read; it stays in use meanwhile."""
 
 
 class SecretError(Exception):
@@ -29,17 +29,17 @@ class Secret:
     """One secret's text, by its name or ARN."""
 
     def __init__(self, secret_id: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that only grow."""
+        """`clock`: monotonic seconds."""
         self._id = secret_id
         self._clock = clock
         self._text = ""
         self._fresh_until = float("-inf")
 
     def text(self) -> str:
-        """The secret, from the cache where it is fresh, and also where Secrets Manager does not give a newer one.
+        """The secret, from the cache if it is fresh, or if Secrets Manager cannot be read.
 
         Raises:
-            SecretError: it was never read, and does not exist, may not be read, or is not text.
+            SecretError: it was never read, and does not exist, access is denied, or it is not text.
         """
         if self._clock() < self._fresh_until:
             return self._text
@@ -48,15 +48,15 @@ class Secret:
         except SecretError as error:
             if not self._text:
                 raise
-            self._fresh_until = self._clock() + PATIENCE_SECONDS
-            logger.error("A secret cannot be read; the text read last stays in use", detail=str(error))
+            self._fresh_until = self._clock() + RETRY_SECONDS
+            logger.error("A secret cannot be read; the last one that was read stays in use", detail=str(error))
             return self._text
 
     def refresh(self) -> str:
-        """The secret as it is now.
+        """Read the secret now, bypassing the cache.
 
         Raises:
-            SecretError: it does not exist, may not be read, or is not text.
+            SecretError: it does not exist, access is denied, or it is not text.
         """
         try:
             secret = aws.client("secretsmanager").get_secret_value(SecretId=self._id)

@@ -20,10 +20,10 @@ class SettingsError(Exception):
 def read(kind: type[S], environ: Mapping[str, str] = os.environ) -> S:
     """Fill `kind`: the field `export_bucket` is read from `EXPORT_BUCKET`.
 
-    A field is a `str`, an `int`, or a `Literal` of texts. One with a default may be left out; empty is left out.
+    A field is a `str`, an `int`, or a `Literal` of texts. One with a default is optional; an empty variable counts as missing.
 
     Raises:
-        SettingsError: names every variable that is missing, or the one that does not fit.
+        SettingsError: names every variable that is missing, or the one that is invalid.
     """
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 Every metric is named here and nowhere else; template.yaml's dashboard and alarms use these names.
 
-No log level lets the libraries print below INFO, because there botocore prints whole replies, Secrets Manager's among them.
+Whatever the log level, libraries log nothing below INFO: there botocore logs complete replies, including Secrets Manager's.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 _LEAST_LEVELS: Final = {
-    "": logging.INFO,  # the root's is every logger's that has none of its own; Lambda sets it to the level of the template
+    "": logging.INFO,  # the root's level applies to loggers without one; Lambda sets it to the level of the template
     "boto3": logging.INFO,
     "botocore": logging.INFO,
     "requests": logging.INFO,
     "urllib3": logging.INFO,
     "urllib3.connection": logging.ERROR,  # its warning of a broken header quotes the header
 }
-"""The lowest level at which loggers other than ours print. Those that see secrets are named beside the root, so that code
-which lowers the root's level afterwards does not lower theirs."""
+"""The lowest levels of loggers other than ours. Those that see secrets are listed in addition to the root, so that code
+that lowers the root's level afterwards does not lower theirs."""
 
 for _name, _level in _LEAST_LEVELS.items():
     _library = logging.getLogger(_name)
@@ -34,32 +34,32 @@ logger: Final = Logger(utc=True)
 
 
 class Metric(StrEnum):
-    """A metric's name. Beside each: its dimensions, which are closed sets, so that their number stays small."""
+    """A metric's name, and its dimensions: closed sets, so that their number stays small."""
 
     ACTIVATIONS = "Activations"
-    """Activations that came to an end, by `outcome`."""
+    """Activations that ended, by `outcome`."""
     DOUBLE_REDEMPTIONS = "DoubleRedemptions"
-    """Orders that carried a code which another order had used."""
+    """Orders with a code that another order had used."""
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a metric's name
-    """Calls that Altcraft refused because of our token."""
+    """Calls that Altcraft refused because of the token."""
     ALTCRAFT_FAILING = "AltcraftFailing"
-    """Tries without an outcome because Altcraft did not answer, or answered what says nothing of the code."""
+    """Tries without an outcome because Altcraft did not answer, or its answer was not about the code."""
     RETRIES = "Retries"
     """Tries without an outcome, of the queue and of the API, by `reason`."""
     DEAD_LETTERED = "DeadLettered"
-    """Messages given up after a day of trying, by `reason`."""
+    """Messages given up after a day of retries, by `reason`."""
     MESSAGE_AGE = "MessageAge"
-    """Seconds since an order's webhook, each time its code is tried; the greatest is how long one has been waiting."""
+    """Seconds since an order's webhook, recorded at each try of its code; the maximum is the longest wait."""
     INTAKE = "Intake"
     """Webhook deliveries, by `source` and `result`."""
     NOT_UNDERSTOOD = "NotUnderstood"
-    """Authentic deliveries that make no sense, of sources of which the sandbox has understood none yet."""
+    """Authentic deliveries that were not understood, from sources of which the sandbox has understood no delivery yet."""
     DROPPED_CODES = "DroppedCodes"
     """Values in paid orders that were not queued as codes, by `source` and `reason`."""
     EXPORTS = "Exports"
-    """Export runs that came to an end, by `status`."""
+    """Export runs that ended, by `status`."""
     SUSPECT_EXPORTS = "SuspectExports"
-    """Whole exports with too few codes, to which `latest` did not move."""
+    """Complete exports with too few codes, to which `latest` did not move."""
     EXPORT_CODES = "ExportCodes"
     """Codes in an export."""
     EXPORT_STATES = "ExportStates"
@@ -71,7 +71,7 @@ class Metric(StrEnum):
 
 
 _NAMESPACE: Final = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "AltcraftPromocodes")
-"""The template gives each stack its own, so that two of them in one account do not mix."""
+"""The template gives each stack its own, so that two stacks in one account do not mix."""
 
 _UNITS: Final = {
     Metric.MESSAGE_AGE: MetricUnit.Seconds,

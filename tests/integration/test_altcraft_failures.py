@@ -1,6 +1,6 @@
-"""An Altcraft that answers in good form and means something else: no code is lost, and no order gets a wrong answer.
+"""An Altcraft whose well-formed answers are wrong: no code is lost, and no order gets a wrong answer.
 
-Each illness meets twenty codes, asked for by the API's way and by the queue's, in both wire formats.
+Each failure is tried with twenty codes, through the API's path and through the queue's, in both wire formats.
 """
 
 import json
@@ -13,10 +13,10 @@ import pytest
 from activate.redemption import Outcome, TryAgain
 from activate.worker import Worker
 from altcraft.wire import Wire
-from local.aws import Aws
 from local.emulator import Emulator
 from local.emulator.faults import AnyFault, Drop, Page, Refuse
-from tests.integration.activators import Till, deadline, make_till
+from local.engine import Aws
+from tests.integration.activators import Orders, deadline, make_orders
 
 CODES = [f"Code-{number}" for number in range(20)]
 ACTIVATE, GET = frozenset({"activate"}), frozenset({"get"})
@@ -26,7 +26,7 @@ def refuse(error: int, status: int = 200, **where: Any) -> Refuse:
     return Refuse(error=error, error_text="?", status=status, **{"calls": None, **where})
 
 
-ILLNESSES: dict[str, Sequence[AnyFault]] = {
+FAILURES: dict[str, Sequence[AnyFault]] = {
     "503 with an envelope": [refuse(500, 503)],
     "500 with an envelope": [refuse(1, 500)],
     "500 in the envelope": [refuse(500)],
@@ -50,19 +50,19 @@ ILLNESSES: dict[str, Sequence[AnyFault]] = {
     ],
 }
 
-Ask = Callable[[Till, str], Outcome | None]
-"""Have an order ask for its code; the outcome, or None where it is to be asked for again."""
+Activate = Callable[[Orders, str], Outcome | None]
+"""Activate an order's code; returns the outcome, or None if it is to be retried."""
 
 
-def by_the_api(till: Till, code: str) -> Outcome | None:
+def through_the_api(orders: Orders, code: str) -> Outcome | None:
     try:
-        return till.activate(code, f"order of {code}").outcome
+        return orders.activate(code, f"order of {code}").outcome
     except TryAgain:
         return None
 
 
-class ByTheQueue:
-    """A worker of one message at a time, each in a sandbox of its own, so that no circuit breaker spares Altcraft."""
+class ThroughTheQueue:
+    """A worker for one message at a time, each in a new sandbox, so that no circuit breaker opens."""
 
     def __init__(self, sqs: Any) -> None:
         self._sqs = sqs
@@ -70,8 +70,8 @@ class ByTheQueue:
             sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}")["QueueUrl"] for name in ("activations", "dead")
         )
 
-    def __call__(self, till: Till, code: str) -> Outcome | None:
-        worker = Worker(till.activator, self._sqs, self.queue_url, self.dead_letter_queue_url)
+    def __call__(self, orders: Orders, code: str) -> Outcome | None:
+        worker = Worker(orders.activator, self._sqs, self.queue_url, self.dead_letter_queue_url)
         message = {"code": code, "loyalty_id": 5, "order_id": f"order of {code}", "source": "shop"}
         record = {"messageId": code, "receiptHandle": code, "body": json.dumps(message), "attributes": {}}
         context: Any = None
@@ -84,29 +84,29 @@ class ByTheQueue:
 
 @pytest.mark.parametrize("wire", get_args(Wire))
 @pytest.mark.parametrize("by", ["API", "queue"])
-@pytest.mark.parametrize("illness", ILLNESSES.values(), ids=ILLNESSES.keys())
-def test_no_code_is_lost_and_no_order_is_answered_wrongly(
-    emulator: Emulator, aws: Aws, table: str, illness: Sequence[AnyFault], by: str, wire: Wire
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_no_code_is_lost_and_no_order_gets_a_wrong_answer(
+    emulator: Emulator, aws: Aws, table: str, failure: Sequence[AnyFault], by: str, wire: Wire
 ) -> None:
-    queue = ByTheQueue(aws.client("sqs"))
-    ask: Ask = by_the_api if by == "API" else queue
+    queue = ThroughTheQueue(aws.client("sqs"))
+    activate: Activate = through_the_api if by == "API" else queue
     emulator.programs.add(5, "control", *CODES, attached=True)
-    till = make_till(emulator.url, aws, table, wire)
-    till.activate("control")
+    orders = make_orders(emulator.url, aws, table, wire)
+    orders.activate("control")
     journal = emulator.programs.activations
 
-    emulator.faults.set(illness)
-    while_ill = {code: ask(till, code) for code in CODES}
-    # What has an outcome was activated, and nothing else is an outcome.
-    assert {code for code, outcome in while_ill.items() if outcome} <= {code for (_, code) in journal}
-    assert set(while_ill.values()) <= {None, Outcome.ACTIVATED}
+    emulator.faults.set(failure)
+    while_failing = {code: activate(orders, code) for code in CODES}
+    # Every outcome is `activated`, and the codes with an outcome are activated.
+    assert {code for code, outcome in while_failing.items() if outcome} <= {code for (_, code) in journal}
+    assert set(while_failing.values()) <= {None, Outcome.ACTIVATED}
 
     emulator.faults.set([])
-    assert {code: ask(till, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
+    assert {code: activate(orders, code) for code in CODES} == dict.fromkeys(CODES, Outcome.ACTIVATED)
     assert dict(journal) == {(5, code): 1 for code in ["control", *CODES]}
     assert queue.dead_letters() == 0
     for code in CODES:
-        assert till.activate(code, "another order").first_order == f"order of {code}"
+        assert orders.activate(code, "another order").first_order == f"order of {code}"
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_a_caller_without_an_order_and_an_order_are_not_both_answered_activated(
     emulator: Emulator, aws: Aws, table: str, applied: bool, answers: list[str | None]
 ) -> None:
     emulator.programs.add(5, *CODES, attached=True)
-    till = make_till(emulator.url, aws, table)
+    orders = make_orders(emulator.url, aws, table)
     for code in CODES:
         emulator.faults.set([Drop(endpoints=ACTIVATE, applied=applied), refuse(500, endpoints=GET, calls=1)])
         given: list[Outcome | None] = []
         for order_id in ("1001", None, "1001", None):
             try:
-                given.append(till.activate(code, order_id).outcome)
+                given.append(orders.activate(code, order_id).outcome)
             except TryAgain:
                 given.append(None)
         assert given == answers
