@@ -107,7 +107,8 @@ class Front:
                 web.route("*", "/{path:.*}", self._answer),
             ]
         )
-        self._runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0)
+        # Zero would be no limit.
+        self._runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listening).start()
 

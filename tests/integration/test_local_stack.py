@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from local.deploy import DeployError
 from local.stack import Options, Stack
 from local.waiting import wait_until
-from tests.e2e.processes import alive, needs_proc
+from tests.e2e.processes import alive, environment, needs_proc, sandboxes
 
 TEMPLATE = Path(__file__).with_name("handlers.yaml")
 MEGABYTE = 1024 * 1024
@@ -267,6 +267,22 @@ def test_a_batch_whose_function_fails_comes_again(queue: Queue) -> None:
     message = queue.send(**{"raise": True})
     wait_until(lambda: message in queue.dead())
     assert queue.given(message) == 3
+
+
+@needs_proc
+def test_a_stack_stops_whatever_it_is_still_answering() -> None:
+    # Given callers that keep their connections, one of whom waits for an answer
+    with Stack(Options(template=TEMPLATE, altcraft_url="http://127.0.0.1:9")) as stack, requests.Session() as idle:
+        idle.post(f"{stack.ready.api_url}/proxy", b"x", timeout=30)
+        waiting = http.client.HTTPConnection(urlsplit(stack.ready.api_url).netloc, timeout=60)
+        waiting.request("POST", "/slow")
+        function = {"AWS_LAMBDA_FUNCTION_NAME": stack.ready.functions["Slow"]}
+        wait_until(lambda: [pid for pid in sandboxes(stack) if environment(pid).items() >= function.items()])
+
+        began = time.monotonic()
+    assert time.monotonic() - began < 20
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        waiting.getresponse()
 
 
 def test_a_resource_that_cannot_be_made_is_named_with_the_reason() -> None:
