@@ -29,6 +29,9 @@ PARTS_WAITING: Final = 1
 
 _STOP_SECONDS: Final = 3.0
 
+_BLOCK_SECONDS: Final = 1.0
+"""Far more than decoding one block takes: a decoder that needs longer waits for its socket."""
+
 
 class Source(Iterable["Batch"], Protocol):
     """An export as the client returns it: complete and good only if the iteration ends without an exception."""
@@ -79,6 +82,8 @@ class Pipeline:
         """End soon. A thread that hangs in a socket is abandoned, and what it still does has no effect."""
         self._packing.stop()
         self._uploading.stop(_STOP_SECONDS)
+        # A process that ends while RE2 runs in another thread aborts.
+        self._ended.wait(_BLOCK_SECONDS)
 
     def counts(self) -> dict[str, int]:
         """The counts so far, by the names of the manifest's fields."""

@@ -21,4 +21,4 @@ def context(request_id: str, seconds: float = 60) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps(handler(json.loads(sys.argv[1]), context("first"))))
+    print(json.dumps(handler(json.loads(sys.argv[1]), context("first", 900))))
