@@ -19,7 +19,6 @@ from activate.redemption import Outcome, Reason, Redemption, Result, TryAgain
 from altcraft.errors import (
     AltcraftError,
     ErrorReply,
-    IncoherentReply,
     NotUnderstood,
     Refused,
     TokenRefused,
@@ -142,14 +141,10 @@ class _Run:
                 if not self.promo_codes.renew_token():
                     raise
                 return self._settle()
-        except TokenRefused as error:
-            raise _no_outcome("token_refused", error) from error
-        except NotUnderstood as error:
-            reason: Reason = error.reason if isinstance(error, _Unexplained) else "altcraft_failing"
-            raise _no_outcome("unsettled" if self._is_unsettled else reason, error) from error
         except AltcraftError as error:
-            reason = "altcraft_incoherent" if isinstance(error, IncoherentReply) else "altcraft_unreachable"
-            raise _no_outcome(reason, error) from error
+            reason: Reason = error.reason if isinstance(error, _Unexplained) else error.kind
+            unsettled = self._is_unsettled and isinstance(error, NotUnderstood)
+            raise _no_outcome("unsettled" if unsettled else reason, error) from error
         except (SecretError, UnusableToken) as error:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
 
@@ -171,7 +166,7 @@ class _Run:
             return result
         if self._is_unsettled:
             raise _no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
-        raise _no_outcome("altcraft_failing" if isinstance(failure, NotUnderstood) else "refused", failure)
+        raise _no_outcome(failure.kind, failure)
 
     def _activate(self) -> AltcraftError | None:
         """Request the activation; return the error, or None if Altcraft confirms the activation.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from altcraft import LONGEST_CODE
-from altcraft.errors import ErrorReply
+from altcraft.errors import AltcraftFailure, ErrorReply
 from lambda_support.fields import InvalidField, loyalty_id, refuse_unknown, whole
 
 MAX_TEXT: Final = LONGEST_CODE
@@ -81,18 +81,7 @@ class Result:
     first_order: str | None = None
 
 
-Reason = Literal[
-    "token_refused",
-    "token_unreadable",
-    "altcraft_unreachable",
-    "altcraft_failing",
-    "altcraft_incoherent",
-    "refused",
-    "unconfirmed",
-    "unsettled",
-    "in_progress",
-    "table_unavailable",
-]
+Reason = Literal[AltcraftFailure, "token_unreadable", "unconfirmed", "unsettled", "in_progress", "table_unavailable"]
 """Why an activation has no outcome yet. It is in the API's answer, a metric, the ledger and the dead letter."""
 
 FetchReason = Literal["shop_unreachable", "shop_refused", "shop_incoherent", "source_unavailable", "queue_unavailable"]
