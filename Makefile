@@ -136,12 +136,12 @@ bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, and draw docs/export-ways.svg from its table
-	$(BIN)/python -m local.configuration > docs/configuration.md
-	$(BIN)/python -m local.ways_picture
+	$(BIN)/python -m generate.configuration > docs/configuration.md
+	$(BIN)/python -m generate.ways_picture
 
 .PHONY: analytics
 analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
-	$(BIN)/python -m local.analytics
+	$(BIN)/python -m generate.analytics
 
 # --- building and deploying ------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from activate.sources import parse
+from generate.sample_events import SOURCES
 from local.emulator import Emulator
-from local.sample_events import SOURCES
 from local.waiting import wait_until
 from ops.signing import sign
 from tests.description import OPERATIONS, Operation, examples

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from activate.sources import parse
+from generate.sample_events import DELIVERIES, EVENTS, SOURCES
 from local.emulator import Emulator
-from local.sample_events import DELIVERIES, EVENTS, SOURCES
 from local.stack import Stack
 from local.waiting import wait_until
 from ops.signing import MEDIA_TYPES, sign

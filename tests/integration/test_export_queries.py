@@ -17,7 +17,7 @@ import pytest
 
 from export_all.exporter import Exporter
 from export_all.requests import ExportRequest
-from local import analytics
+from generate import analytics
 from local.emulator import Emulator
 from local.engine import Aws
 from tests.integration.exporters import Bucket, exporter_of, run

@@ -24,9 +24,9 @@ from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
 from activate.worker import MAX_AGE_SECONDS, Worker
+from generate.sample_events import EVENTS, SOURCES
 from local.emulator.http import HangUp, Request, Response, Server
 from local.engine import Aws
-from local.sample_events import EVENTS, SOURCES
 from tests.integration.activators import deadline
 from tests.secret import Secret
 

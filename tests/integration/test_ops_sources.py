@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
+from generate.sample_events import SOURCES
 from local.emulator.http import Request, Response, Server
 from local.engine import REGION, Aws
-from local.sample_events import SOURCES
 from ops.commands import main
 from ops.commands.sources import PASTE, checked, instructions
 from ops.errors import Unusable

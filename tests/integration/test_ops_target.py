@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from generate.sample_events import SOURCES
 from local.emulator import Emulator
 from local.emulator.http import Request, Response, Server
 from local.engine import Aws
-from local.sample_events import SOURCES
 from ops.commands import main
 from tests.integration.exporters import Bucket
 

@@ -29,9 +29,9 @@ from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
 from export_all.upload import part_bytes
+from generate import ways_picture
 from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
-from local import ways_picture
 from local.template import read
 from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
 

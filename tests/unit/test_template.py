@@ -15,7 +15,7 @@ from export_all.keys import data_folder
 from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest
 from export_all.settings import Settings as ExportSettings
-from local import configuration
+from generate import configuration
 from tests.unit.cloudformation import Template
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md, written from template.yaml: `python -m local.configuration` prints it, `make docs` keeps it."""
+"""docs/configuration.md, written from template.yaml: `python -m generate.configuration` prints it, `make docs` keeps it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

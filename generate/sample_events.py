@@ -1,4 +1,4 @@
-"""The sample events of shops' deliveries: `python -m local.sample_events` writes them anew from `events/bodies/`.
+"""The sample events of shops' deliveries: `python -m generate.sample_events` writes them anew from `events/bodies/`.
 
 Their signatures fit the secrets of `events/sources.json`, which guard nothing: they are there for samples and demos. That
 document lets timestamps be old, because a sample's is; no real source should.
