@@ -136,12 +136,12 @@ bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 
 .PHONY: docs
 docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, and draw docs/export-ways.svg from its table
-	$(BIN)/python -m generate.configuration > docs/configuration.md
-	$(BIN)/python -m generate.ways_picture
+	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
+	$(BIN)/python -m docs.generate.ways_picture
 
 .PHONY: analytics
 analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template
-	$(BIN)/python -m generate.analytics
+	$(BIN)/python -m docs.generate.analytics
 
 # --- building and deploying ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activate.sources import parse
-from generate.sample_events import SOURCES
+from docs.generate.sample_events import SOURCES
 from local.emulator import Emulator
 from local.waiting import wait_until
 from ops.signing import sign

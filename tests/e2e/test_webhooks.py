@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from activate.sources import parse
-from generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
 from local.emulator import Emulator
 from local.stack import Stack
 from local.waiting import wait_until

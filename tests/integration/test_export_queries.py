@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from docs.generate import analytics
 from export_all.exporter import Exporter
 from export_all.requests import ExportRequest
-from generate import analytics
 from local.emulator import Emulator
 from local.engine import Aws
 from tests.integration.exporters import Bucket, exporter_of, run

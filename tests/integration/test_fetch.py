@@ -24,7 +24,7 @@ from activate.redemption import TryAgain
 from activate.shop_api import MOST_BYTES, Unanswered, call, connect, pinned
 from activate.sources import Sources
 from activate.worker import MAX_AGE_SECONDS, Worker
-from generate.sample_events import EVENTS, SOURCES
+from docs.generate.sample_events import EVENTS, SOURCES
 from local.emulator.http import HangUp, Request, Response, Server
 from local.engine import Aws
 from tests.integration.activators import deadline

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from activate.presets import PRESETS
-from generate.sample_events import SOURCES
+from docs.generate.sample_events import SOURCES
 from local.emulator.http import Request, Response, Server
 from local.engine import REGION, Aws
 from ops.commands import main

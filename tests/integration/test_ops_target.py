@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from generate.sample_events import SOURCES
+from docs.generate.sample_events import SOURCES
 from local.emulator import Emulator
 from local.emulator.http import Request, Response, Server
 from local.engine import Aws

@@ -22,6 +22,7 @@ from altcraft import export_xml
 from altcraft.client import MAX_MESSAGE_BYTES, Timeouts
 from altcraft.export import CHUNK_BYTES, PACKED_CHUNK_BYTES
 from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
+from docs.generate import ways_picture
 from export_all import pipeline
 from export_all.api import DOWNLOAD_SECONDS
 from export_all.failures import ExportFailed
@@ -29,7 +30,6 @@ from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
 from export_all.upload import part_bytes
-from generate import ways_picture
 from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local.template import read

@@ -15,7 +15,7 @@ from activate.orders import Calls, Reading, UnreadableOrder
 from activate.paths import Means
 from activate.shop_api import Unanswered, public_address
 from activate.sources import parse, source
-from generate.sample_events import EVENTS, SOURCES
+from docs.generate.sample_events import EVENTS, SOURCES
 
 FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}"}
 

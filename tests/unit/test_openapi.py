@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from activate.redemption import Outcome, Reason
 from activate.sources import parse
 from altcraft import __version__
-from generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
 from lambda_support.fields import MAX_LOYALTY_ID
 from ops.signing import MEDIA_TYPES, sign
 from tests.description import (

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 
 from activate.checks import expression
-from generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
 from ops.commands import main
 from ops.reach import Stop, stops
 from tests.unit.strategies import json_values

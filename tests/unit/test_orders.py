@@ -13,7 +13,7 @@ from activate.orders import MOST_CODES, MOST_ORDERS, Calls, Order, Reader, Readi
 from activate.paths import Means
 from activate.presets import PRESETS
 from activate.sources import parse, source
-from generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
 from ops.signing import MEDIA_TYPES
 
 SAMPLES = {name: EVENTS / "bodies" / body for name, body in DELIVERIES.values()}

@@ -1,6 +1,6 @@
 """The sample events of shops' deliveries, held against the script that makes them. tests/e2e/test_events.py runs them."""
 
-from generate.sample_events import EVENTS, events, spelled
+from docs.generate.sample_events import EVENTS, events, spelled
 
 
 def test_given_the_committed_events_then_they_are_what_the_script_writes() -> None:

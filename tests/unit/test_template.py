@@ -10,12 +10,12 @@ import pytest
 
 from activate.settings import Settings as ActivateSettings
 from activate.worker import MAX_AGE_SECONDS, MAX_BACKOFF_SECONDS, backoff
+from docs.generate import configuration
 from export_all.formats.registry import OUTPUT_FORMATS
 from export_all.keys import data_folder
 from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest
 from export_all.settings import Settings as ExportSettings
-from generate import configuration
 from tests.unit.cloudformation import Template
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
 

@@ -1,4 +1,4 @@
-"""The sample events of shops' deliveries: `python -m generate.sample_events` writes them anew from `events/bodies/`.
+"""The sample events of shops' deliveries: `python -m docs.generate.sample_events` writes them anew from `events/bodies/`.
 
 Their signatures fit the secrets of `events/sources.json`, which guard nothing: they are there for samples and demos. That
 document lets timestamps be old, because a sample's is; no real source should.
@@ -18,7 +18,7 @@ from activate.activation_queue import Message
 from activate.sources import parse
 from ops.signing import MEDIA_TYPES, sign
 
-EVENTS: Final = Path(__file__).parent.parent / "events"
+EVENTS: Final = Path(__file__).parents[2] / "events"
 SOURCES: Final = EVENTS / "sources.json"
 
 DELIVERIES: Final = {

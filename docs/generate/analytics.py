@@ -17,7 +17,7 @@ import duckdb
 
 from local.template import read
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 TEMPLATE: Final = ROOT / "template.yaml"
 QUERIES: Final = ROOT / "docs" / "queries"
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md, written from template.yaml: `python -m generate.configuration` prints it, `make docs` keeps it."""
+"""docs/configuration.md, written from template.yaml: `make docs` writes what `python -m docs.generate.configuration` prints."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from local import template
 
-TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 _HEAD = """\
 <!-- Written by `make docs` from template.yaml: change it there. -->

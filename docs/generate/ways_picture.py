@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = Path(__file__).parents[1]
 PAGE: Final = DOCS / "performance.md"
 PICTURE: Final = DOCS / "export-ways.svg"
 
