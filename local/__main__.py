@@ -71,7 +71,7 @@ def _end(*_: object) -> NoReturn:
 
 
 def main() -> None:
-    """Start the stack, say where it is, and stop it when told to."""
+    """Start the stack, print where it is, and stop it on a signal."""
     parent = os.getppid() if "--with-parent" in sys.argv else None
     at_terminal = os.isatty(STANDARD_INPUT)
     for number in SIGNALS:
@@ -82,7 +82,7 @@ def main() -> None:
             if stack.emulator:
                 seed(stack.emulator)
             print(f"ready {json.dumps(asdict(stack.ready))}", flush=True)
-            # A terminal that is closed tells only the first of its processes, and a make goes on waiting for this one.
+            # A terminal that is closed signals only the first of its processes; make then still waits for this one.
             while parent in {None, os.getppid()} and os.isatty(STANDARD_INPUT) is at_terminal:
                 time.sleep(LOOK_AROUND_SECONDS)
     except (Unusable, Unavailable, TemplateError, DeployError, EngineError) as error:

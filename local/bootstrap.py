@@ -71,7 +71,7 @@ def run(handler: Callable[[Any, Context], Any], context: Context, event: Any) ->
 
 
 def described(error: BaseException, kind: str) -> bytes:
-    """Print an error, and return it as Lambda tells of it."""
+    """Print an error, and return it in the form that Lambda reports."""
     print(f"[ERROR] {kind}: {error}", *traceback.format_exception(error), sep="\n", flush=True)
     stack = traceback.format_tb(error.__traceback__)
     return json.dumps({"errorMessage": str(error), "errorType": kind, "stackTrace": stack}).encode()

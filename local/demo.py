@@ -1,4 +1,4 @@
-"""`make demo`: the whole system at work on this laptop, told step by step. Ends by itself; status 0 only if all went well."""
+"""`make demo`: the whole system at work on this laptop, step by step. Ends by itself; status 0 only if all went well."""
 
 import gzip
 import json

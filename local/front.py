@@ -62,7 +62,7 @@ class Ready:
 class Front:
     """Serves on a socket that listens, from `start` to `stop` or as a context manager.
 
-    `ready` is what it tells whoever asks.
+    `ready` is what its control route returns.
     """
 
     def __init__(self, listening: socket.socket, deployed: Deployment, ready: Ready) -> None:

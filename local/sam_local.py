@@ -4,7 +4,7 @@
     python -m local.sam_local SAM BUILD_DIR start-api --port 3001
 
 Environment, all optional: PORT or URL (the stack's), BASE_IMAGE (else AWS's own; where it cannot be had, a stand-in is built).
-What the functions are told goes into `.env.json`, which SAM passes on only as far as a template declares the names; so the
+The environment of the functions goes into `.env.json`, which SAM passes on only as far as a template declares the names; so the
 names by which an SDK finds another AWS are declared in a copy of the built template, beside it.
 """
 
@@ -99,7 +99,7 @@ def running_stack(environ: Mapping[str, str]) -> str:
 
 
 def from_inside(value: str) -> str:
-    """A value as a container must be told it: this machine's own addresses by its name there."""
+    """A value as a container needs it: this machine's addresses by the name that it has there."""
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or parts.hostname not in {"127.0.0.1", "localhost"}:
         return value

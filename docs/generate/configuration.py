@@ -13,7 +13,7 @@ _HEAD = """\
 # Configuration
 
 Every parameter of the stack. `make deploy` asks for them and keeps the answers in `samconfig.toml`; only the ones without
-a default must be given. What each function is told by its environment follows from them.
+a default must be given. The environment of each function follows from them.
 """
 
 _FUNCTION = "AWS::Serverless::Function"

@@ -43,7 +43,7 @@ Send = Callable[[str, object], requests.Response]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, and what Altcraft is told before it. `before` sends another one first, and answers the path's variables."""
+    """A request, and what Altcraft is set to before it. `before` sends another one first, and answers the path's variables."""
 
     body: object = None
     path: dict[str, str] = field(default_factory=dict)

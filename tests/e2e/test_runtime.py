@@ -159,8 +159,8 @@ def test_given_every_sample_has_run_then_nothing_was_imported_from_outside_what_
         for file in (PRECEDING.get(file, file) for file in FILES if SAMPLES[file][0] == function):
             fill(emulator)
             check(file, sandbox.invoke(event(file)))
-        told = sandbox.invoke(b'"modules"')
-    modules, standard_library = told["modules"], Path(told["standard_library"])
+        report = sandbox.invoke(b'"modules"')
+    modules, standard_library = report["modules"], Path(report["standard_library"])
 
     files = {name: Path(module["file"]) for name, module in modules.items()}
     expected = {PACKAGES[function]: build.task(function), "altcraft": build.layer, "urllib3": build.layer}

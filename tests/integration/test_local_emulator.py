@@ -203,10 +203,10 @@ def test_activate_refuses_as_the_settings_say(altcraft: Altcraft, code: str, set
     programs.add(5, "loose")
     programs.add(5, "used", attached=True, activated=True)
     programs.add(5, "old", attached=True, expire_date=altcraft.clock.now)
-    altcraft.control("PUT", "/settings", {setting: {"error": 4321, "error_text": "as told"}, "error_status": 409})
+    altcraft.control("PUT", "/settings", {setting: {"error": 4321, "error_text": "as set"}, "error_status": 409})
     reply = altcraft.post("activate", json.dumps({"token": TOKEN, "loyalty_id": 5, "code": code}))
     assert reply.status_code == 409
-    assert reply.json() == {"data": None, "error": 4321, "error_text": "as told"}
+    assert reply.json() == {"data": None, "error": 4321, "error_text": "as set"}
     assert not programs.activations
 
 
