@@ -1,7 +1,6 @@
-"""What runs a function on the laptop: imports its handler, then takes one event after the other from Lambda's runtime API.
+"""The functions' runtime on the laptop: imports a handler and passes it one event after the other from Lambda's runtime API.
 
-Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes". The handler is called as Lambda's own
-Python runtime calls it.
+Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
 """
 
 import http.client
@@ -18,13 +17,13 @@ from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
 PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
-"""Lambda's quota for an answer, in bytes."""
+"""Lambda's quota for a response, in bytes."""
 
 LOOK_FOR_PARENT_SECONDS: Final = 1.0
 
 
 class Context:
-    """What a handler gets beside the event."""
+    """The context that a handler gets beside the event."""
 
     identity = None
     client_context = None
@@ -45,24 +44,24 @@ class Context:
 
 
 def call(method: str, path: str, body: bytes | None = None) -> tuple[http.client.HTTPMessage, bytes]:
-    """Ask the runtime API, on a connection of its own: on a kept one each answer waits for a delayed acknowledgement."""
+    """Call the runtime API on a new connection: on a kept one, a delayed TCP acknowledgement slows each answer."""
     connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         connection.request(method, f"/2018-06-01/runtime/{path}", body)
         reply = connection.getresponse()
         answer = reply.read()
     except (OSError, http.client.HTTPException):
-        sys.exit()  # the engine has gone, and nobody waits for this process any more
+        sys.exit()  # the engine has ended
     if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
         sys.exit()
     return reply.headers, answer
 
 
 def run(handler: Callable[[Any, Context], Any], context: Context, event: Any) -> tuple[str, bytes]:
-    """Call the handler; return what is to be reported, `response` or `error`, and its JSON."""
+    """Call the handler; return what to report, `response` or `error`, and its JSON."""
     try:
         answer = json.dumps(handler(event, context)).encode()
-    except Exception as error:  # whatever a handler raises is the function's answer
+    except Exception as error:  # Lambda reports any exception of a handler
         return "error", described(error, type(error).__name__)
     if len(answer) > PAYLOAD_LIMIT:
         text = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
@@ -78,14 +77,15 @@ def described(error: BaseException, kind: str) -> bytes:
 
 
 def at_the_domain(event: Any) -> Any:
-    """An event of the API, as of a custom domain, whose paths have no stage: `make local` serves the API as one."""
-    if isinstance(event, dict) and "path" in event.get("requestContext", {}):
-        event["requestContext"]["path"] = event["path"]
+    """The event as API Gateway sends it for a custom domain, as which `make local` serves the API: its paths have no stage."""
+    match event:
+        case {"path": str(path), "requestContext": {"path": str()} as context}:
+            context["path"] = path
     return event
 
 
 def end_with(parent: int) -> None:
-    """End this process soon after its parent, however that ended."""
+    """End this process soon after its parent ends or is killed."""
     while os.getppid() == parent:
         time.sleep(LOOK_FOR_PARENT_SECONDS)
     os._exit(1)
@@ -97,11 +97,11 @@ def main() -> NoReturn:
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     try:
         handler = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever an import raises is reported as Lambda reports it
+    except Exception as error:  # Lambda reports any exception of an import
         call("POST", "init/error", described(error, "Runtime.ImportModuleError"))
         sys.exit(1)
     while True:
-        # A process that waits ends in order, with its exit handlers; one in the middle of a run as Lambda ends it: at once.
+        # While waiting, exit in order, with exit handlers; in the middle of an invocation, end at once, as Lambda does.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         headers, event = call("GET", "invocation/next")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

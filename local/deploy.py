@@ -1,6 +1,6 @@
-"""template.yaml, deployed by CloudFormation to the laptop's AWS: what has to be another there, and what came of it.
+"""Deploys template.yaml by CloudFormation to the laptop's AWS.
 
-The engine carries out SAM's transform and CloudFormation itself; `PATCHES` is all that is changed beforehand.
+The engine runs SAM's transform and CloudFormation itself; `PATCHES` is all that is changed in the template beforehand.
 """
 
 import io
@@ -35,7 +35,7 @@ _OF_LAMBDA: Final = {
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",
 }
-"""Variables that Lambda's Python has, and the engine's custom runtime has not."""
+"""Variables that Lambda's Python runtime sets, and the engine's custom runtime does not."""
 
 Properties = dict[str, Any]
 
@@ -46,9 +46,9 @@ class DeployError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """What a deployment on a laptop is given: the template's `parameters`, the API key, `secrets` by logical id.
+    """The input of a deployment: the template's `parameters`, the API key, `secrets` by logical id.
 
-    `environment` is added to what the functions see. What they print goes to the file `log` too.
+    `environment` is added to the functions' variables. Their output is also written to the file `log`.
     """
 
     parameters: Mapping[str, str]
@@ -74,9 +74,9 @@ def _left_out(*_: object) -> None:
 
 
 PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | None]]] = {
-    # The engine's Python is its own interpreter, and takes what a handler prints for its answer; so a function has a runtime of
-    # ours, `local.bootstrap`, over the source tree, where the layer's packages are too. Its name is the one that `sam local`
-    # gives it, and that can be typed. There is no CodeDeploy.
+    # The engine runs Python only in its own interpreter, and takes a line that a handler prints for its answer. So functions
+    # use a custom runtime, `local.bootstrap`, which imports them and the layer from the source tree. They are named as by
+    # `sam local`, without a random suffix. The engine has no CodeDeploy.
     "AWS::Serverless::Function": _function,
     "AWS::Serverless::LayerVersion": lambda _, layer, __: {**layer, "ContentUri": _CODE_URI},
     # Not known to the engine.
@@ -86,20 +86,20 @@ PATCHES: Final[Mapping[str, Callable[[str, Properties, Values], Properties | Non
     "AWS::WAFv2::WebACLAssociation": _left_out,
     # Alarms over metric math are refused.
     "AWS::CloudWatch::Alarm": lambda _, alarm, __: None if "Metrics" in alarm else alarm,
-    # Without a value the engine makes one up, and `make local` is to print the same each time.
+    # Without a value the engine generates one; `make local` prints the same key each time.
     "AWS::ApiGateway::ApiKey": lambda _, key, values: {**key, "Value": values.api_key},
-    # The engine puts no time in the place of the scheduled one, and ignores time zones: `Deployment.fire` does it, when asked.
+    # The engine does not replace the scheduled time, and ignores time zones: `Deployment.fire` invokes on request instead.
     "AWS::Scheduler::Schedule": lambda _, schedule, __: {**schedule, "State": "DISABLED"},
 }
-"""What of the template is another on a laptop, by type, and why."""
+"""How resources are changed or left out on a laptop, by type, with the reason."""
 
 
 def patched(document: Mapping[str, Any], values: Values) -> dict[str, Any]:
-    """The template as the laptop's AWS can have it."""
+    """The template as the laptop's AWS accepts it."""
     parameters = {name: dict(declared) for name, declared in document["Parameters"].items()}
     # The emulated Altcraft speaks plain HTTP.
     parameters["AltcraftUrl"].pop("AllowedPattern", None)
-    # The engine resolves a number to text, and then counts with it: numbers are written where they are referred to.
+    # The engine resolves a reference to a number as text, on which its queue poller fails: so the number itself is written.
     numbers = {
         name: int(values.parameters.get(name, declared["Default"]))
         for name, declared in parameters.items()
@@ -119,7 +119,7 @@ def _with_numbers(node: Any, numbers: Mapping[str, int]) -> Any:
         case {"Ref": str(name)} if name in numbers:
             return numbers[name]
         case dict():
-            # A variable of a function is text, whatever it holds.
+            # The variables of a function are text, numbers too.
             return {key: value if key == "Variables" else _with_numbers(value, numbers) for key, value in node.items()}
         case list():
             return [_with_numbers(value, numbers) for value in node]
@@ -156,7 +156,7 @@ def deploy(aws: Aws, template: Path, values: Values) -> "Deployment":
 
 
 def _created(cloudformation: Any) -> bool:
-    """Whether the stack is whole. Raises DeployError where it never will be."""
+    """Whether the stack is complete. Raises DeployError when its creation has failed."""
     status = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
     if status.endswith("FAILED") or "ROLLBACK" in status:
         events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
@@ -170,11 +170,11 @@ def _created(cloudformation: Any) -> bool:
 
 
 def _code(aws: Aws, log: Path) -> bytes:
-    """The archive of every function: the program that Lambda starts, which imports the packages from where they are here."""
+    """The archive of every function: the program that Lambda starts, which imports the packages from this source tree."""
     removed = " ".join(f"-u {name}" for name in aws.settings)
     added = " ".join(f"{name}={value}" for name, value in _OF_LAMBDA.items())
     run, printed = shlex.join([sys.executable, "-m", "local.bootstrap"]), shlex.quote(str(log))
-    # What is printed is the engine's, for CloudWatch Logs, and the log's.
+    # The output goes to the engine, for CloudWatch Logs, and to the log.
     script = f"#!/usr/bin/env bash\nexec env {removed} {added} {run} > >(exec tee -a {printed}) 2>&1\n"
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as code:
@@ -183,7 +183,7 @@ def _code(aws: Aws, log: Path) -> bytes:
 
 
 class Deployment:
-    """The stack as it is deployed. `resources` are physical ids by logical id; `document` is the template as it is written."""
+    """The deployed stack. `resources` are physical ids by logical id; `document` is the template as written."""
 
     def __init__(self, aws: Aws, document: Mapping[str, Any]) -> None:
         self._aws = aws
@@ -197,11 +197,11 @@ class Deployment:
 
     @property
     def api_url(self) -> str:
-        """The stage of the API, at the engine."""
+        """The address of the API's stage at the engine."""
         return f"{self._aws.endpoint_url}/_aws/execute-api/{self._api}/{self._stage}"
 
     def put_gateway_responses(self) -> None:
-        """Give the API what it is to answer in its own name, and deploy it anew: the engine's import of an API drops that."""
+        """Add the template's gateway responses, which the engine's import of an API drops, and deploy the API again."""
         gateway = self._aws.client("apigateway")
         for case, written in self.gateway_responses.items():
             headers = written.get("ResponseParameters", {}).get("Headers", {})
@@ -216,7 +216,7 @@ class Deployment:
 
     @property
     def gateway_responses(self) -> dict[str, Any]:
-        """What the API is to answer in its own name, by API Gateway's name of the case."""
+        """The template's gateway responses by API Gateway's response type."""
         apis = (
             one["Properties"] for one in self.document["Resources"].values() if one["Type"] == "AWS::Serverless::Api"
         )
@@ -242,7 +242,7 @@ class Deployment:
 
     @cached_property
     def schedules(self) -> dict[str, dict[str, Any]]:
-        """What each schedule of a function has for its target, by logical id."""
+        """The target of each schedule that invokes a function, by logical id."""
         scheduler = self._aws.client("scheduler")
         targets = {
             logical_id: scheduler.get_schedule(Name=name.rpartition("/")[2])["Target"]
@@ -251,7 +251,7 @@ class Deployment:
         return {logical_id: target for logical_id, target in targets.items() if ":function:" in target["Arn"]}
 
     def fire(self, schedule: str) -> str:
-        """Send a schedule's event to its function as if now were its time, and return the invocation's request id."""
+        """Invoke a schedule's function with its event now, and return the request id."""
         target = self.schedules[schedule]
         event = target["Input"].replace(_SCHEDULED_TIME, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         invoked = self._lambda.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=event.encode())

@@ -1,6 +1,6 @@
-"""The laptop's AWS: a ministack of its own on a free port, with a make-believe account, which ends with whoever started it.
+"""The laptop's AWS: a ministack process on a free port, with a fixed fake account. It ends with the process that started it.
 
-ministack pins one botocore, so it runs in an environment of its own, `.venv-engine`; `local.engine_process` is what runs there.
+ministack pins one version of botocore, so it runs in an environment of its own, `.venv-engine`, by `local.engine_process`.
 """
 
 import os
@@ -20,7 +20,7 @@ from botocore.config import Config
 ACCOUNT: Final = "123456789012"
 REGION: Final = "eu-central-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
-"""Any others are as good: each caller is of the account above. Only what is presigned is checked against these."""
+"""Any others are accepted too, and belong to the account above. Only presigned links are checked against these."""
 
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
@@ -31,13 +31,13 @@ _PYTHON: Final = _ROOT / ".venv-engine" / "bin" / "python"
 
 
 class EngineError(Exception):
-    """The AWS does not start; the message says why, or where that is said."""
+    """The AWS does not start; the message names the reason."""
 
 
 class Aws:
     """S3, SQS, DynamoDB, Lambda and the rest on a port of this machine, from `start` to `stop` or as a context manager.
 
-    What it prints goes to the file descriptor `log`. In `folder` it and its functions may write; `stop` removes it.
+    Its output goes to the file descriptor `log`. It and its functions write into `folder`, which `stop` removes.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Aws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which any AWS SDK finds this AWS, and never the engineer's own profile or an instance's role."""
+        """The variables by which any AWS SDK uses this AWS, and neither the engineer's profile nor an instance's role."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": REGION,
@@ -62,12 +62,12 @@ class Aws:
 
     @property
     def pid(self) -> int:
-        """The engine's process; those of the functions are in its group."""
+        """The engine's process id; the functions' processes are in its process group."""
         return self._process.pid
 
     @property
     def settings(self) -> dict[str, str]:
-        """The variables that are the engine's own, and none of its functions' business."""
+        """The engine's own variables, which its functions must not see."""
         port = self.endpoint_url.rpartition(":")[2]
         return {
             "GATEWAY_PORT": port,
@@ -77,10 +77,10 @@ class Aws:
             "S3_DATA_DIR": f"{self.folder}/s3",
             "STATE_DIR": f"{self.folder}/state",
             "LOG_LEVEL": "ERROR",
-            # As in an AWS account; by itself it has fewer where there is less memory, and refuses the rest.
+            # As in an AWS account. The default depends on the machine's memory, and further invocations are refused.
             "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
             "LAMBDA_WARM_TTL_SECONDS": "60",
-            # Servers of other protocols, and a Docker in which it would look for containers to remove.
+            # Not needed: servers of other protocols, and Docker, in which the engine would remove its containers.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "DOCKER_HOST": f"unix://{self.folder}/no-docker",
@@ -102,12 +102,12 @@ class Aws:
         """Start the engine and wait until it serves. Raises EngineError where it does not."""
         if not _PYTHON.exists():
             raise EngineError(f"there is no engine in {_PYTHON.parents[1]}: `make install` makes it")
-        # The socket is ours from the start and handed over, so that nobody else can take the port in between.
+        # The open socket is handed over, so that no other process can take the port in between.
         with socket.create_server((self.host, 0), backlog=512) as listening:
             self.endpoint_url = f"http://{reachable(self.host)}:{listening.getsockname()[1]}"
             self.folder = Path(tempfile.mkdtemp(prefix="altcraft-aws-"))
             self._process = subprocess.Popen(
-                # -P: this folder's modules are no part of that environment.
+                # -P keeps this folder's modules out of that environment.
                 [_PYTHON, "-P", Path(__file__).with_name("engine_process.py"), str(listening.fileno())],
                 env={"PATH": os.environ["PATH"], "TMPDIR": str(self.folder), **self.environment, **self.settings},
                 stdin=subprocess.PIPE,
@@ -120,14 +120,14 @@ class Aws:
             urllib3.request("GET", f"{self.endpoint_url}/_ministack/ready", timeout=START_SECONDS, retries=False)
         except urllib3.exceptions.HTTPError as error:
             self._kill()
-            raise EngineError(f"the AWS (ministack) did not start, for what it says above: {error}") from error
-        except BaseException:  # an interrupt: nothing is to outlast it
+            raise EngineError(f"the AWS (ministack) did not start; its own message is above: {error}") from error
+        except BaseException:  # an interrupt must not leave the process behind
             self._kill()
             raise
         return self
 
     def stop(self) -> None:
-        """Let its functions' processes end, then end it; all it held is gone."""
+        """Let the functions' processes exit, then kill the engine; everything in it is lost."""
         with suppress(urllib3.exceptions.HTTPError):
             urllib3.request("POST", f"{self.endpoint_url}/_ministack/reset", timeout=STOP_SECONDS, retries=False)
         self._kill()
@@ -146,6 +146,6 @@ class Aws:
 
 
 def reachable(host: str) -> str:
-    """The address at which this machine reaches what listens on `host`."""
-    everywhere = host == "0.0.0.0"  # noqa: S104 - asked about, not listened on
+    """The address by which this machine reaches a server that listens on `host`."""
+    everywhere = host == "0.0.0.0"  # noqa: S104 - compared, not listened on
     return "127.0.0.1" if everywhere else host

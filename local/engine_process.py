@@ -1,7 +1,7 @@
-"""The engine's process: serves ministack on a socket that it is given, until its parent is gone.
+"""The engine's process: serves ministack on an inherited socket until its parent ends.
 
 Started by `local.engine` in the engine's environment, as `python engine_process.py FD`, in a session of its own. The parent
-holds the other end of standard input and never writes; when it ends, be it killed, that input ends too.
+holds the other end of standard input and never writes; when the parent ends or is killed, the input ends.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Wait for the parent's end, then remove what was written and end this process and its functions'."""
+    """Wait for the parent's end, then remove the folder, and kill this process and those of the functions."""
     sys.stdin.buffer.read()
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
@@ -22,7 +22,7 @@ def end_with_parent() -> None:
 def main() -> None:
     """Serve on the file descriptor named by the one argument."""
     threading.Thread(target=end_with_parent, daemon=True).start()
-    # It takes a while to import these, and the parent may end meanwhile.
+    # After the watch has started: importing these takes a while, and the parent may end meanwhile.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app

@@ -1,11 +1,11 @@
-"""What callers of the API reach: the engine's API Gateway at a stable address, with what it lacks; and the stack's own routes.
+"""The API at a stable address: a proxy to the engine's API Gateway that adds what the engine lacks, and the control routes.
 
-The API is as at a custom domain: no stage in its paths. The limits are AWS's; what the API answers by itself is the template's.
+The paths have no stage, as with a custom domain. The limits are AWS's; the API's own answers are the template's.
 Source: API Gateway Developer Guide, "Quotas" and "Gateway responses"; Lambda Developer Guide, "Quotas".
 
-GET  /_local                    where everything is: the object that `make local` prints
+GET  /_local                    the addresses of all parts: the object that `make local` prints
 GET  /_local/environment        the variables of each function, by its logical id, as the template declares them
-POST /_local/schedules/{name}   fire a schedule, as if its time had come
+POST /_local/schedules/{name}   fire a schedule now
 """
 
 import asyncio
@@ -29,7 +29,7 @@ BODY_LIMIT: Final = 10 * 1024 * 1024
 EVENT_LIMIT: Final = 6 * 1024 * 1024
 INTEGRATION_SECONDS: Final = 29.0
 AT_ONCE: Final = 8
-"""Requests that the engine gets at a time: each that a function works on is a process. The others wait here."""
+"""Requests sent to the engine at the same time: each may start a process of a function. The others wait."""
 
 _ENCODED_SLASH: Final = re.compile("%(?=2f)", re.IGNORECASE)
 
@@ -40,7 +40,7 @@ _HOP_BY_HOP: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Where a running stack is reached. `functions` are names by logical id, `schedules` are logical ids."""
+    """The addresses of a running stack. `functions` are names by logical id, `schedules` are logical ids."""
 
     api_url: str
     aws_endpoint_url: str
@@ -60,7 +60,7 @@ class Ready:
 
 
 class Front:
-    """Serves on a socket that listens, from `start` to `stop` or as a context manager.
+    """Serves on a listening socket, from `start` to `stop` or as a context manager.
 
     `ready` is what its control route returns.
     """
@@ -73,13 +73,13 @@ class Front:
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
 
     def start(self) -> Self:
-        """Begin to serve."""
+        """Start serving."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         return self
 
     def stop(self) -> None:
-        """Stop serving, whatever is still being answered."""
+        """Stop serving, without waiting for answers in progress."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -107,7 +107,7 @@ class Front:
                 web.route("*", "/{path:.*}", self._answer),
             ]
         )
-        # Zero would be no limit.
+        # To aiohttp, zero means no limit.
         self._runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.SockSite(self._runner, self._listening).start()
@@ -129,7 +129,7 @@ class Front:
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Port"] = str(request.url.port)
         headers["X-Forwarded-Proto"] = request.scheme
-        # Without these the engine would take neither body for bytes. JSON is what API Gateway takes one without a type for.
+        # Without these headers the engine damages bytes that are not text. API Gateway's default media type is JSON.
         headers.setdefault("Accept", "*/*")
         if body:
             headers.setdefault("Content-Type", "application/json")
@@ -137,7 +137,7 @@ class Front:
         if len(body) * 4 / 3 + 2 * sum(map(len, (*headers, *headers.values(), request.raw_path))) > EVENT_LIMIT:
             return self._as_written("REQUEST_TOO_LARGE", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         path, _, query = request.raw_path.partition("?")
-        # The engine would take an encoded slash for a slash, and for another route.
+        # The engine would decode an encoded slash, and find another route.
         url = URL(f"{self._deployed.api_url}{_ENCODED_SLASH.sub('%25', path)}?{query}", encoded=True)
         asked = self._engine.request(request.method, url, data=io.BytesIO(body), headers=headers, allow_redirects=False)
         try:
@@ -147,15 +147,15 @@ class Front:
             return self._as_written("INTEGRATION_TIMEOUT", HTTPStatus.GATEWAY_TIMEOUT)
         except ClientError:
             return self._as_written("DEFAULT_5XX", HTTPStatus.BAD_GATEWAY)
-        if reply.status == HTTPStatus.BAD_GATEWAY:  # a function that failed, or answered what is no reply
+        if reply.status == HTTPStatus.BAD_GATEWAY:  # the function failed, or its answer is malformed
             return self._as_written("DEFAULT_5XX", reply.status)
         kept = ((name, value) for name, value in reply.headers.items() if not _dropped(name))
         return web.Response(status=reply.status, body=content, headers=CIMultiDict(kept))
 
     def _as_written(self, case: str, status: int) -> web.Response:
-        """What the API answers in its own name, as the template has it."""
+        """A gateway response of the template."""
         written = self._deployed.gateway_responses[case]
-        # A static value is written in single quotes.
+        # Static values are written in single quotes.
         headers = {name: value.strip("'") for name, value in written["ResponseParameters"]["Headers"].items()}
         body = written["ResponseTemplates"]["application/json"]
         return web.Response(status=int(written.get("StatusCode", status)), body=body.encode(), headers=headers)
@@ -183,5 +183,5 @@ class Front:
 
 
 def _dropped(header: str) -> bool:
-    """Whether a header of the engine's is none of API Gateway's."""
+    """Whether API Gateway would not send this header of the engine."""
     return header.lower() in _HOP_BY_HOP or header.lower().startswith("access-control-")

@@ -1,4 +1,4 @@
-"""The embedded stack: template.yaml, deployed to an AWS of this machine's own, and an Altcraft for it to speak with."""
+"""The embedded stack: template.yaml, deployed to an emulated AWS on this machine, and an emulated Altcraft."""
 
 import contextlib
 import errno
@@ -23,15 +23,15 @@ _END = b"\0the end\0"
 
 
 class Unavailable(Exception):
-    """The address that the API was to have cannot be had; the message names the remedy."""
+    """The API's address cannot be listened on; the message names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a stack is to be started. Every default is what `make local` starts, but for `port`: 0 is any free one.
+    """How a stack is started. The defaults are those of `make local`, except `port`, whose default 0 is any free one.
 
     `altcraft_url` of None starts the emulator. `sources` is the JSON document of webhook sources. `parameters` override
-    the template's; `environment` is added to what the functions see. `log` is the file descriptor for what the functions print.
+    the template's; `environment` is added to the functions' variables. `log` is the file descriptor for the functions' output.
     """
 
     host: str = "127.0.0.1"
@@ -50,7 +50,7 @@ class Options:
 class Stack:
     """A running stack, from `start` to `stop` or as a context manager.
 
-    `ready` says where everything is; `emulator` is None where another Altcraft was named; `aws` is what it is deployed to.
+    `ready` has the addresses of all parts; `emulator` is None when `altcraft_url` is given; `aws` is its engine.
     """
 
     ready: Ready
@@ -65,7 +65,7 @@ class Stack:
         """Start every part and return when all of them serve.
 
         Raises:
-            Unavailable: the port is taken, or HOST is none of this machine.
+            Unavailable: the port is taken, or HOST is not an address of this machine.
             EngineError: the AWS does not start.
             TemplateError, DeployError: the template cannot be deployed.
         """
@@ -86,7 +86,7 @@ class Stack:
 
     def _start(self, running: contextlib.ExitStack) -> Ready:
         options = self._options
-        # First: if it cannot be had, nothing need be started. Whoever comes before all serve waits.
+        # First, so that a taken port is reported before anything starts. Early requests wait until everything serves.
         listening = running.enter_context(_listening(options.host, options.port))
         altcraft_url = options.altcraft_url or self._start_emulator(running)
         running.enter_context(self.aws)
@@ -146,12 +146,12 @@ def _listening(host: str, port: int) -> socket.socket:
 def _copied(pipe: Path, log: int) -> Iterator[None]:
     """Make a named pipe, and copy what is written into it to the file descriptor `log`."""
     os.mkfifo(pipe)
-    # For writing too: so it outlasts each function that writes, and can be ended from here.
+    # Open for writing too: it then stays open when a function ends, and the end can be written here.
     held = os.open(pipe, os.O_RDWR)
 
     def copy() -> None:
         while not (printed := os.read(held, 65_536)).endswith(_END):
-            # Where nobody reads the log any more, the functions are not to wait for it.
+            # A log that nobody reads any more must not block the functions.
             with contextlib.suppress(OSError):
                 os.write(log, printed)
 
