@@ -27,3 +27,8 @@ def aws() -> Iterator[Aws]:
         for name, value in serving.environment.items():
             environment.setenv(name, value)
         yield serving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the long tests first: at the end they would keep one worker busy while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
