@@ -90,7 +90,9 @@ class Batch:
         """The documented fields of the records; a timestamp holds whatever Altcraft gave."""
         if not self.usual:
             return [Record(row["code"], *map(row.get, _TIMESTAMPS)) for row in self._rows]
-        return self._records or _decode_lines(self._lines)
+        if not self._records:
+            self._records = _decode_lines(self._lines)
+        return self._records
 
     @property
     def others(self) -> Sequence[dict[str, Any]]:
