@@ -247,13 +247,6 @@ def test_a_setting_that_cannot_be_is_named(start: Start, variable: str, value: s
     assert err.startswith(message)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_codes_left(stack: Stack) -> Iterator[None]:
-    """The samples of many shops hold codes that no other test knows: they would be tried for a day."""
-    yield
-    stack.aws.client("sqs").purge_queue(QueueUrl=stack.ready.activation_queue_url)
-
-
 # --- the tools beside it -------------------------------------------------------------------------------------------------
 
 
