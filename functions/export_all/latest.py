@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from export_all.keys import export_id_in
 from export_all.manifest import Manifest, UnreadableManifest, too_few
-from export_all.manifest_store import MOST_TRIES, ManifestStore, Unsettled
+from export_all.manifest_store import MOST_TRIES, ManifestStore, Stored, Unsettled
 from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Latest:
             # Without anything to compare with nothing is certain, and what is there is not ours to replace unasked.
             logger.error(str(error), export_id=manifest.export_id)
             return replace(manifest, suspect=True)
+        return self._compared(manifest, newest)
+
+    def _compared(self, manifest: Manifest, newest: Stored | None) -> Manifest:
         before = newest.manifest if newest else None
         return replace(manifest, suspect=manifest.suspect or too_few(manifest.codes, before, self._least_percent))
 
@@ -68,16 +71,17 @@ class Latest:
         for _ in range(MOST_TRIES):
             try:
                 stored = self._store.find_latest(manifest.loyalty_id)
-                condition = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
             except UnreadableManifest as error:
+                logger.error(str(error), export_id=manifest.export_id)
                 if not over_unreadable:
-                    logger.error(str(error), export_id=manifest.export_id)
                     return False
-                stored, condition = None, {}
-            if stored is not None and stored.manifest.age >= manifest.age:
-                return stored.manifest.export_id == manifest.export_id
-            # Judged again by the object that the condition names: another export may have moved `latest` since.
-            judged = self.judged(manifest)
+                judged, condition = replace(manifest, suspect=True), {}
+            else:
+                if stored is not None and stored.manifest.age >= manifest.age:
+                    return stored.manifest.export_id == manifest.export_id
+                # Judged again by the object that the condition names: another export may have moved `latest` since.
+                judged = self._compared(manifest, stored)
+                condition = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
             if judged.withheld:
                 if not manifest.suspect:
                     self._store.amend(manifest.export_id, suspect=True)
