@@ -81,8 +81,9 @@ def read_xml(chunks: Iterable[bytes]) -> Generator[Batch, None, bytes]:
                 continue
         last = pending.rfind(_ROW_END)
         cut = last + len(_ROW_END) if last >= 0 else 0
-        if cut and (batch := _usual_rows(pending[:cut], separators)):
-            document.check_rows(pending[:cut])
+        rows = pending[:cut]
+        if rows and (batch := _usual_rows(rows, separators)):
+            document.check_rows(rows)
             yield batch
             next_try = 0
         else:
