@@ -10,7 +10,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from botocore.exceptions import ClientError
 from local.engine import REGION, Aws
 from local.template import read
 from local.waiting import wait_until
+from ops.schedules import fire, targets
 
 STACK: Final = "local"
 CREATE_SECONDS: Final = 120
@@ -28,7 +28,6 @@ _ARTIFACTS: Final = "local-artifacts"
 _CODE: Final = "code.zip"
 _CODE_URI: Final = f"s3://{_ARTIFACTS}/{_CODE}"
 _TEMPLATE: Final = "template.json"
-_SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
 _OF_LAMBDA: Final = {
     "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
@@ -243,17 +242,10 @@ class Deployment:
     @cached_property
     def schedules(self) -> dict[str, dict[str, Any]]:
         """The target of each schedule that invokes a function, by logical id."""
-        scheduler = self._aws.client("scheduler")
-        targets = {
-            logical_id: scheduler.get_schedule(Name=name.rpartition("/")[2])["Target"]
-            for logical_id, name in self.of("AWS::Scheduler::Schedule").items()
-        }
-        return {logical_id: target for logical_id, target in targets.items() if ":function:" in target["Arn"]}
+        return targets(self._aws.client("scheduler"), self.of("AWS::Scheduler::Schedule"))
 
     def fire(self, schedule: str) -> str:
         """Invoke a schedule's function with its event now, and return the request id."""
-        target = self.schedules[schedule]
-        event = target["Input"].replace(_SCHEDULED_TIME, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        invoked = self._lambda.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=event.encode())
+        invoked = fire(self._lambda, self.schedules[schedule])
         request_id: str = invoked["ResponseMetadata"]["RequestId"]
         return request_id

@@ -17,6 +17,8 @@ import boto3
 import urllib3
 from botocore.config import Config
 
+from local.address import reachable
+
 ACCOUNT: Final = "123456789012"
 REGION: Final = "eu-central-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
@@ -143,9 +145,3 @@ class Aws:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def reachable(host: str) -> str:
-    """The address by which this machine reaches a server that listens on `host`."""
-    everywhere = host == "0.0.0.0"  # noqa: S104 - compared, not listened on
-    return "127.0.0.1" if everywhere else host

@@ -22,8 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from local.deploy import Deployment
-
-CONTROL: Final = "/_local"
+from ops.target import CONTROL
 
 BODY_LIMIT: Final = 10 * 1024 * 1024
 EVENT_LIMIT: Final = 6 * 1024 * 1024

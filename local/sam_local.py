@@ -23,11 +23,10 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from local.engine import CREDENTIALS, REGION
-from local.front import CONTROL
 from local.stack import ROOT
 from local.template import read
 from ops.errors import Unusable
-from ops.target import DEFAULT_PORT, Laptop
+from ops.target import CONTROL, DEFAULT_PORT, Laptop
 
 ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 BASE_IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"

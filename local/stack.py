@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+from local.address import reachable
 from local.deploy import Values, deploy
 from local.emulator import Emulator, Settings
-from local.engine import REGION, STANDARD_ERROR, Aws, reachable
+from local.engine import REGION, STANDARD_ERROR, Aws
 from local.front import Front, Ready
 
 ROOT = Path(__file__).parents[1]

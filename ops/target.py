@@ -9,7 +9,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ import requests
 from click.core import ParameterSource
 
 from ops.errors import Unusable, refused_by_aws
+from ops.schedules import fire, targets
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -107,16 +107,15 @@ class Deployed(Target):
         with refused_by_aws(f"cannot fire the schedules of {self}"):
             pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
             resources = [one for page in pages for one in page["StackResourceSummaries"]]
-            for one in resources:
-                if one["ResourceType"] != "AWS::Scheduler::Schedule":
-                    continue
-                target = scheduler.get_schedule(Name=one["PhysicalResourceId"])["Target"]
-                if ":function:" in target["Arn"]:  # another is AWS's own export of the table
-                    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-                    event = target["Input"].replace("<aws.scheduler.scheduled-time>", now).encode()
-                    reply = functions.invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=event)
-                    request_id = reply["ResponseMetadata"]["RequestId"]
-                    yield f'{one["LogicalResourceId"]} {reply["StatusCode"]} {{"request_id": "{request_id}"}}'
+            schedules = {
+                one["LogicalResourceId"]: one["PhysicalResourceId"]
+                for one in resources
+                if one["ResourceType"] == "AWS::Scheduler::Schedule"
+            }
+            for logical_id, target in targets(scheduler, schedules).items():
+                reply = fire(functions, target)
+                request_id = reply["ResponseMetadata"]["RequestId"]
+                yield f'{logical_id} {reply["StatusCode"]} {{"request_id": "{request_id}"}}'
 
 
 @dataclass(frozen=True)

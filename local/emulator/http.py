@@ -18,6 +18,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakSet
 
+from local.address import reachable
+
 log = logging.getLogger(__name__)
 
 
@@ -127,8 +129,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._open: WeakSet[socket.socket] = WeakSet()
         super().__init__((host, port), _Handler)
         self.port: int = self.server_address[1]
-        reachable = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared with, not listened on
-        self.url = f"http://{reachable}:{self.port}"
+        self.url = f"http://{reachable(host)}:{self.port}"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
 
     def __enter__(self) -> Self:
