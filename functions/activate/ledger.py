@@ -61,6 +61,8 @@ class Try:
     since: datetime
     """When the first of them began."""
     order_id: str | None = None
+    until: datetime | None = None
+    """When Lambda has certainly ended the last of them; None if an earlier version of this code wrote it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
     The time of the first try is kept, without the order: the next run calls `get` before it requests an activation.
     """
     others = tuple(one for one in tries if one.order_id not in (order_id, None))
-    return (*others, Try(min(one.since for one in tries))) if len(others) < len(tries) else others
+    if len(others) == len(tries):
+        return others
+    ends = [one.until for one in tries if one.until]
+    return (*others, Try(min(one.since for one in tries), until=max(ends, default=None)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +135,9 @@ class Entry:
     @property
     def unsettled(self) -> tuple[Try, ...]:
         """`tries`, including this entry's own run."""
-        if any(one.order_id == self.order_id for one in self.tries):
-            return self.tries
-        return (*self.tries, Try(self.claimed_at, self.order_id))
+        others = tuple(one for one in self.tries if one.order_id != self.order_id)
+        first = next((one.since for one in self.tries if one.order_id == self.order_id), self.claimed_at)
+        return (*others, Try(first, self.order_id, self.claimed_until))
 
     def may_be_held_by(self, order_id: str) -> bool:
         """Whether this order holds the code, or its tries may have activated it, and no other order holds it."""
@@ -296,10 +301,10 @@ class Ledger:
         closed = _closed(claim, self._now(), gave_back=False)
         self._end(claim, state=State.RELEASED, last_outcome=Outcome.NOT_HELD_BY_ORDER, **closed)
 
-    def keep(self, claim: Entry, ending: str, *, lost: bool) -> None:
-        """Record that the order did not give the code back so far. `lost`: a request for it may still be carried out."""
+    def keep(self, claim: Entry, ending: str, *, begun: bool) -> None:
+        """Record that the order may not have given the code back. `begun`: a request for it may have been carried out."""
         state = State.REDEEMED if claim.redeemed_at else State.RELEASED
-        self._end(claim, state=state, last_outcome=ending, returning_since=claim.returning_since if lost else None)
+        self._end(claim, state=state, last_outcome=ending, returning_since=claim.returning_since if begun else None)
 
     def note(self, kind: NoteKind, redemption: Redemption, reason: str | None = None) -> None:
         """Write a fact that changes no state into the item, for the events that are derived from the table's stream.
@@ -443,7 +448,7 @@ def _require_unclaimed(found: Entry, now: datetime) -> None:
 def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
     """The claim of an order that holds a code, or may hold it, and gives it back."""
     tries = found.unsettled if found.state is State.CLAIMED and not found.is_returning else found.tries
-    if tries and closing.claimed_at < found.claimed_until + LATE_ARRIVAL:
+    if any(closing.claimed_at < (one.until or one.since) + LATE_ARRIVAL for one in tries):
         raise TryAgain("unsettled", "the reply to an activation of this code was lost: it may still be carried out")
     return replace(
         found,
@@ -509,6 +514,7 @@ _ATTRIBUTES: Final[Mapping[str, _Kind]] = {
     "claimed_until": _MOMENT,
     "tries": _list_of(Try),
     "since": _MOMENT,
+    "until": _MOMENT,
     "known_at": _MOMENT,
     "redeemed_at": _MOMENT,
     "returning_since": _MOMENT,

@@ -111,9 +111,9 @@ class Bench:
 
     def work(self, received: list[dict[str, Any]], *, first_received_ms_ago: int = 0) -> list[str]:
         """The messages that come back from the worker."""
-        activator: Any = None  # no message here is a code
+        ledger: Any = None  # no message here is a code
         context: Any = None  # Powertools only passes it on
-        worker = Worker(activator, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
+        worker = Worker({}, ledger, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
         first = "ApproximateFirstReceiveTimestamp"
         records = [
             {
