@@ -184,6 +184,21 @@ class TestReversals:
             "stops": [],
         }
 
+    def test_given_a_reversed_order_whose_call_cannot_be_built_then_the_path_of_the_call_is_at_fault(
+        self, shop: Shop
+    ) -> None:
+        fetch = {"secret": "hush-hush", "host": "shop.insales.example"}
+        shop.settings = {
+            "platform": "insales",
+            "secrets": ["hush-hush"],
+            "loyalty_id": 5,
+            "fetch": fetch,
+            "on_reversal": "deactivate",
+        }
+        body = {"id": 1, "financial_status": "paid", "fulfillment_status": "declined"}
+        exit_code, explained = shop.explain(body)
+        assert (exit_code, explained["result"], explained["fault"]["setting"]) == (1, "unrecognised", "fetch.path")
+
     def test_given_an_expression_that_does_not_fit_then_its_paths_are_followed(self, shop: Shop) -> None:
         shop.settings = {**GENERIC, "reversed": "length(data.bakc) > `0`"}
         exit_code, explained = shop.explain(self.order)
