@@ -283,23 +283,29 @@ class Ledger:
             raise _in_progress()
         return held
 
-    def give_back(self, claim: Entry, *, lost: bool) -> None:
-        """Record that the order gave the code back. `lost`: an earlier request for it may still be carried out."""
+    def close(self, claim: Entry, outcome: Outcome, *, lost: bool) -> None:
+        """Record that the order does not hold the code, and never will: it gave it back, or there was nothing to give back.
+
+        Args:
+            claim: the entry that `claim_return` returned.
+            outcome: of the reversal.
+            lost: a request to deactivate the code may still be carried out.
+        """
         now = self._now()
+        gave_back = outcome is Outcome.DEACTIVATED
+        closure = Closure(str(claim.order_id), now, gave_back)
         self._end(
             claim,
             state=State.RELEASED,
-            last_outcome=Outcome.DEACTIVATED,
-            known_at=now,
-            released_at=now,
+            last_outcome=outcome,
+            tries=disowned(claim.tries, claim.order_id),
+            known_at=now if gave_back else claim.known_at,
+            redeemed_at=None,
+            returning_since=None,
+            released_at=now if gave_back else claim.released_at,
             usable_from=now + LATE_ARRIVAL if lost else None,
-            **_closed(claim, now, gave_back=True),
+            closed=(*claim.closed, closure)[-MAX_CLOSED:],
         )
-
-    def close(self, claim: Entry) -> None:
-        """Record that the order gave nothing back, because it does not hold the code, and will not get it."""
-        closed = _closed(claim, self._now(), gave_back=False)
-        self._end(claim, state=State.RELEASED, last_outcome=Outcome.NOT_HELD_BY_ORDER, **closed)
 
     def keep(self, claim: Entry, ending: str, *, begun: bool) -> None:
         """Record that the order may not have given the code back. `begun`: a request for it may have been carried out."""
@@ -462,17 +468,6 @@ def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
         returning_since=found.returning_since or closing.claimed_at,
         expiration=closing.expiration,
     )
-
-
-def _closed(claim: Entry, now: datetime, *, gave_back: bool) -> dict[str, Any]:
-    """The changes of a claim by which its order is closed for the code."""
-    closure = Closure(str(claim.order_id), now, gave_back)
-    return {
-        "tries": disowned(claim.tries, claim.order_id),
-        "redeemed_at": None,
-        "returning_since": None,
-        "closed": (*claim.closed, closure)[-MAX_CLOSED:],
-    }
 
 
 class _Kind(NamedTuple):

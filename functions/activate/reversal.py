@@ -78,13 +78,7 @@ class _Run:
             with suppress(TryAgain):  # the claim expires anyway
                 self.ledger.keep(self.claim, failure.reason, begun=self._may_have_begun)
             raise
-        match result.outcome:
-            case Outcome.DEACTIVATED:
-                self.ledger.give_back(self.claim, lost=self.is_open or self._began_earlier)
-            case Outcome.NOT_HELD_BY_ORDER:
-                self.ledger.close(self.claim)
-            case _:
-                self.ledger.keep(self.claim, result.outcome, begun=False)
+        self.ledger.close(self.claim, result.outcome, lost=self.is_open or self._began_earlier)
         return result
 
     @property

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from activate.ledger import Ledger
-from activate.redemption import Redemption
+from activate.redemption import Outcome, Redemption
 from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
 from local.emulator.settings import Settings
 from local.stack import Options, Stack
@@ -86,7 +86,8 @@ def good(stack: Stack, mark: str) -> None:
 def good_and_given_back(stack: Stack, mark: str) -> None:
     """Have the order 1 give the good code back."""
     ledger = redeemed(stack, f"GOOD-{mark}")
-    ledger.give_back(ledger.claim_return(Redemption(f"GOOD-{mark}", 5, "1"), datetime.now(UTC)), lost=False)
+    claim = ledger.claim_return(Redemption(f"GOOD-{mark}", 5, "1"), datetime.now(UTC))
+    ledger.close(claim, Outcome.DEACTIVATED, lost=False)
 
 
 def good_and_deleted(stack: Stack, mark: str) -> None:

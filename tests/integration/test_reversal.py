@@ -148,7 +148,8 @@ def test_a_code_that_altcraft_does_not_know_any_more_is_not_found(orders: Orders
     emulator.programs.add(5, "control", attached=True, activated=True)
 
     assert orders.deactivate("good", "1001") == Result(Outcome.NOT_FOUND)
-    assert orders.deactivate("good", "1001") == Result(Outcome.NOT_FOUND)
+    assert orders.deactivate("good", "1001") == Result(Outcome.NOT_HELD_BY_ORDER)
+    assert orders.activate("good", "1002").outcome is Outcome.NOT_FOUND
 
 
 FAILURES: dict[str, Sequence[AnyFault]] = {
