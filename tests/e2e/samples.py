@@ -21,6 +21,7 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "export_all-api-json.json": ("ExportAllFunction", 202, {"status": "running"}),
     "export_all-api-xml.json": ("ExportAllFunction", 202, {"status": "running"}),
     "export_all-api-accept-fewer.json": ("ExportAllFunction", 202, {"status": "running"}),
+    "export_all-api-idempotency-key.json": ("ExportAllFunction", 202, {"status": "running"}),
     "direct-export-accept-fewer.json": ("ExportAllFunction", None, {"status": "succeeded", "accept_fewer": True}),
     "schedule.json": ("ExportAllFunction", None, {}),
     "schedule-accept-fewer.json": ("ExportAllFunction", None, {}),

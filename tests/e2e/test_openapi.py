@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from export_all.keys import record_key
 from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
 from local.emulator.settings import Settings
 from local.stack import Options, Stack
@@ -83,11 +84,34 @@ def exported(_: Stack, send: Send) -> dict[str, str]:
     return answer
 
 
+def put(stack: Stack, key: str, body: bytes = b"see the shared folder") -> None:
+    s3: Any = stack.aws.client("s3")
+    s3.put_object(Bucket=stack.ready.export_bucket, Key=key, Body=body)
+
+
 def written_by_hand(stack: Stack, _: Send) -> dict[str, str]:
     """Put something else into the place of a manifest."""
-    s3: Any = stack.aws.client("s3")
-    s3.put_object(Bucket=stack.ready.export_bucket, Key="exports/by-hand.json", Body=b"see the shared folder")
+    put(stack, "exports/by-hand.json")
     return {"export_id": "by-hand"}
+
+
+def key_used(_: Stack, send: Send) -> dict[str, str]:
+    """Have the request's key be that of another one."""
+    assert send("/promocodes/export_all", {"loyalty_id": 6}).status_code == 202
+    return {}
+
+
+def record_by_hand(stack: Stack, _: Send) -> dict[str, str]:
+    """Put something else into the place of a key's record."""
+    put(stack, record_key("", "k-record"))
+    return {}
+
+
+def key_of_by_hand(stack: Stack, send: Send) -> dict[str, str]:
+    """Have a key lead to an export in the place of whose manifest there is something else."""
+    record = {"idempotency_key": "k-manifest", "export_id": "by-hand", "loyalty_id": 5}
+    put(stack, record_key("", "k-manifest"), json.dumps(record).encode())
+    return written_by_hand(stack, send)
 
 
 XML = {"Content-Type": "application/xml"}
@@ -125,6 +149,13 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (EXPORT, 403, "api_key_required"): Asked({"loyalty_id": 5}, key=False),
     (EXPORT, 413, "too_large"): Asked("x" * 5_000_000),
     (EXPORT, 415, "unsupported_media_type"): Asked("loyalty_id=5", headers={"Content-Type": "text/plain"}),
+    (EXPORT, 422, "key_reused"): Asked({"loyalty_id": 5}, headers={"Idempotency-Key": "k-used"}, before=key_used),
+    (EXPORT, 500, "unreadable_record"): Asked(
+        {"loyalty_id": 5}, headers={"Idempotency-Key": "k-record"}, before=record_by_hand
+    ),
+    (EXPORT, 500, "unreadable_manifest"): Asked(
+        {"loyalty_id": 5}, headers={"Idempotency-Key": "k-manifest"}, before=key_of_by_hand
+    ),
     (EXPORT, 503, "storage_unavailable"): Asked({"loyalty_id": 5}, stack="poor"),
     (EXPORT, 503, "not_configured"): Asked({"loyalty_id": 5}, stack="unset"),
     (STATUS, 200, ""): Asked(before=exported),
@@ -213,7 +244,7 @@ def ask(stack: Stack, route: str, asked: Asked, accept: str) -> requests.Respons
         return body if isinstance(body, str | None) else json.dumps(body)
 
     def send(path: str, body: object) -> requests.Response:
-        return api.send("POST", path, written(body), headers)
+        return api.send("POST", path, written(body), headers | asked.headers)
 
     variables = asked.path | (asked.before(stack, send) if asked.before else {})
     method, path = route.split(" ")
