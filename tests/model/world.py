@@ -51,6 +51,8 @@ class World:
     """Each activation that was carried out: when, of which code, by whom."""
     repeated: list[str] = field(default_factory=list)
     """Codes that were activated again although one of our requests had activated them."""
+    given_back: list[tuple[str, object, object]] = field(default_factory=list)
+    """Each deactivation by one of our requests: of which code, who had activated it, on whose behalf."""
     token_is_good: bool = True
     failing_calls: int = 0
     """The number of further calls that are refused with an undocumented error."""
@@ -83,6 +85,15 @@ class World:
         self.activations.append((self.now, name, by))
         if not code.activated_at:
             self.change(name, activated_at=self.now, activated_by=by)
+
+    def deactivate(self, name: str, by: object) -> None:
+        self._answer()
+        code = self.codes.get(name, Code(exists=False))
+        if not code.exists:
+            raise Refused(6, "no")
+        if code.activated_at:
+            self.given_back.append((name, code.activated_by, by))
+            self.change(name, activated_at=None, activated_by=None)
 
     def get(self, name: str) -> CodeState:
         self._answer()
@@ -145,6 +156,9 @@ class Altcraft:
 
     def activate(self, code: str, loyalty_id: int) -> None:
         self._call("activate", lambda: self._world.activate(code, self._by))
+
+    def deactivate(self, code: str, loyalty_id: int) -> None:
+        self._call("deactivate", lambda: self._world.deactivate(code, self._by))
 
     def get(self, code: str, loyalty_id: int) -> CodeState:
         state: CodeState = self._call("get", lambda: self._world.get(code))
