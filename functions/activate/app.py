@@ -3,11 +3,13 @@
 | entry point | event | answer |
 |---|---|---|
 | API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
+| lookup | REST proxy, `POST /promocodes/get` | the facts about a code, or a problem |
 | webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
 | direct | `{"code", "loyalty_id", "order_id"?}` | the outcome; an error is raised by its name |
+| direct lookup | `{"action": "get", "code", "loyalty_id"}` | the facts about a code; an error likewise |
 
 Each entry point imports what it needs on first use: a webhook's cold start must not load the worker's libraries.
 """
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from activate.settings import settings
 from lambda_support import aws
+from lambda_support.fields import InvalidField
 from lambda_support.http import Reply, Request, answering, route
 from lambda_support.telemetry import logger
 
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
     from activate.activation_queue import FetchMessage
     from activate.fetcher import Fetcher
     from activate.intake import Intake
+    from activate.ledger import Ledger
+    from activate.lookup import Lookup
     from activate.sources import Sources
     from activate.worker import Worker
+    from altcraft.client import Client
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)  # overrides the environment: an event holds signatures
@@ -54,12 +60,19 @@ def _api(request: Request, context: LambdaContext) -> Reply:
     return api.respond(request, _activator(), _deadline(context))
 
 
+def _api_lookup(request: Request, _context: LambdaContext) -> Reply:
+    from activate import api
+
+    return api.respond_lookup(request, _lookup())
+
+
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
     return _intake().receive(request.path["source"], request)
 
 
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
     ("POST", "/promocodes/activate"): _api,
+    ("POST", "/promocodes/get"): _api_lookup,
     ("POST", "/webhooks/{source}"): _webhook,
     ("PUT", "/webhooks/{source}"): _webhook,
     ("GET", "/webhooks/{source}"): _webhook,
@@ -78,9 +91,30 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
+    action = event.get("action", "activate")
+    run = _ACTIONS.get(action) if isinstance(action, str) else None
+    if run is None:
+        raise InvalidField("action", f"must be one of {', '.join(_ACTIONS)}; without it, a code is activated")
+    return run({name: value for name, value in event.items() if name != "action"}, context)
+
+
+def _direct_activation(fields: Mapping[str, Any], context: LambdaContext) -> dict[str, object]:
     from activate import api
 
-    return api.invoke(event, _activator(), _deadline(context))
+    return api.invoke(fields, _activator(), _deadline(context))
+
+
+def _direct_lookup(fields: Mapping[str, Any], _context: LambdaContext) -> dict[str, object]:
+    from activate import api
+
+    return api.invoke_lookup(fields, _lookup())
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Mapping[str, Any], LambdaContext], dict[str, object]]]] = {
+    "activate": _direct_activation,
+    "get": _direct_lookup,
+}
+"""What a direct event asks for, by its field `action`."""
 
 
 def _deadline(context: LambdaContext) -> datetime:
@@ -91,7 +125,19 @@ def _deadline(context: LambdaContext) -> datetime:
 @cache
 def _activator() -> Activator:
     from activate.activation import Activator
-    from activate.ledger import Ledger
+
+    return Activator(_client(), _ledger())
+
+
+@cache
+def _lookup() -> Lookup:
+    from activate.lookup import Lookup
+
+    return Lookup(_client(), _ledger())
+
+
+@cache
+def _client() -> Client:
     from altcraft.client import Client
     from altcraft.token import Token
     from lambda_support.secrets import Secret
@@ -99,10 +145,16 @@ def _activator() -> Activator:
 
     token = Token(Secret(settings().altcraft_secret_id))
     try:
-        client = Client(settings().altcraft_url, token, settings().altcraft_wire)
+        return Client(settings().altcraft_url, token, settings().altcraft_wire)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return Activator(client, Ledger(settings().redemptions_table, aws.client("dynamodb")))
+
+
+@cache
+def _ledger() -> Ledger:
+    from activate.ledger import Ledger
+
+    return Ledger(settings().redemptions_table, aws.client("dynamodb"))
 
 
 @cache

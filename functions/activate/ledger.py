@@ -167,6 +167,21 @@ class Ledger:
         known_at = self._now() if exists else claim.known_at
         self._end(claim, state=State.RELEASED, last_outcome=ending, tries=tries, known_at=known_at)
 
+    def holder(self, redemption: Redemption) -> Entry | None:
+        """The entry of the order that holds a code, whichever order it is; None if none does. Nothing is claimed by that."""
+        try:
+            found = self._dynamodb.get_item(
+                TableName=self._table,
+                Key={"loyalty_id": {"N": str(redemption.loyalty_id)}, "code": {"S": redemption.code}},
+                ConsistentRead=True,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise self._unavailable(error) from error
+        if "Item" not in found:
+            return None
+        entry = self._read(found["Item"])
+        return entry if entry.state is State.REDEEMED and entry.expiration > self._now().timestamp() else None
+
     def controls(self, redemption: Redemption) -> list[Entry]:
         """Other codes of the program that Altcraft is known to have, the most recently confirmed first; at most three."""
         known = {entry.code: entry for entry in islice(self._known(redemption), _PAGE_ITEMS)}

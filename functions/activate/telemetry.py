@@ -27,11 +27,11 @@ def record(redemption: Redemption, result: Result) -> None:
         logger.info("Activation ended", order_id=redemption.order_id, **facts)
 
 
-def record_failure(failure: TryAgain) -> None:
-    """Count and log that there is no outcome yet."""
+def record_failure(failure: TryAgain, message: str = "Not activated yet") -> None:
+    """Count and log that there is no outcome yet, of an activation or of a lookup."""
     count(Metric.RETRIES, reason=failure.reason)
     if failure.reason == "token_refused":
         count(Metric.TOKEN_REFUSED)
     elif failure.altcraft_down and failure.reason != "token_unreadable":
         count(Metric.ALTCRAFT_FAILING)
-    logger.warning("Not activated yet", reason=failure.reason, detail=str(failure))
+    logger.warning(message, reason=failure.reason, detail=str(failure))

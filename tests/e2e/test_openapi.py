@@ -24,8 +24,9 @@ from local.waiting import wait_until
 from tests.description import COMPONENTS, OPERATIONS, PROBLEM, TYPE, examples, kinds
 from tests.e2e.api import Api
 
-ACTIVATE, EXPORT, STATUS = (
+ACTIVATE, LOOKUP, EXPORT, STATUS = (
     "POST /promocodes/activate",
+    "POST /promocodes/get",
     "POST /promocodes/export_all",
     "GET /promocodes/exports/{export_id}",
 )
@@ -143,6 +144,21 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
     (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
     (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
+    (LOOKUP, 200, ""): Asked(of_code("GOOD")),
+    (LOOKUP, 400, "invalid_field"): Asked(of_code("GOOD", order_id="1")),
+    (LOOKUP, 400, "malformed_body"): Asked("<xml>", headers=XML),
+    (LOOKUP, 403, "api_key_required"): Asked(of_code("GOOD"), key=False),
+    (LOOKUP, 404, "not_found"): Asked(of_code("nobody's"), before=another_is_known),
+    (LOOKUP, 413, "too_large"): Asked("x" * 5_000_000),
+    (LOOKUP, 415, "unsupported_media_type"): Asked("code=GOOD-1", headers={"Content-Type": "text/plain"}),
+    (LOOKUP, 503, "altcraft_failing"): Asked(of_code("GOOD"), faults=[Refuse(calls=None, error=402, error_text="")]),
+    (LOOKUP, 503, "unconfirmed"): Asked(of_code("nobody's", loyalty_id=7)),
+    (LOOKUP, 503, "altcraft_unreachable"): Asked(of_code("GOOD"), faults=DOWN),
+    (LOOKUP, 503, "altcraft_incoherent"): Asked(of_code("GOOD"), faults=[Page(calls=None, status=200)]),
+    (LOOKUP, 503, "table_unavailable"): Asked(of_code("GOOD"), stack="poor"),
+    (LOOKUP, 503, "token_refused"): Asked(of_code("GOOD"), settings=Settings(tokens=frozenset({"another"}))),
+    (LOOKUP, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
+    (LOOKUP, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
     (EXPORT, 202, ""): Asked({"loyalty_id": 5, "accept_fewer": True}),
     (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
     (EXPORT, 400, "malformed_body"): Asked("[]"),

@@ -233,6 +233,6 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
 
 def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
     schemas = COMPONENTS["schemas"]
-    activation = schemas["Activation"]["properties"]
-    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    order_id = schemas["Activation"]["properties"]["order_id"]
+    assert {schemas["Code"]["maxLength"], order_id["anyOf"][0]["maxLength"]} == {MAX_TEXT}
     assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]
