@@ -17,6 +17,7 @@ from activate.attribution import Attribution
 from activate.inquiry import Inquiry, PromoCodes, no_outcome
 from activate.ledger import MAX_TRIES, Entry, Ledger, State, Try, disowned
 from activate.redemption import Outcome, Redemption, Result, TryAgain
+from activate.reversal import Reverser
 from altcraft.errors import AltcraftError, ErrorReply, TokenRefused, Unreachable, is_lost
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Activator:
         self._promo_codes = promo_codes
         self._ledger = ledger
         self._now = now
+        self._reverser = Reverser(promo_codes, ledger, now)
 
     def activate(self, redemption: Redemption, until: datetime) -> Result:
         """Activate a code, or return why it cannot be activated.
@@ -45,13 +47,27 @@ class Activator:
         Raises:
             TryAgain: no outcome is certain yet.
         """
-        claim = self._ledger.claim(redemption, until)
+        claim = self._claim(redemption, until)
+        if claim.closure(redemption.order_id):
+            return Result(Outcome.RELEASED_BY_ORDER)
         if claim.state is State.REDEEMED:
             if redemption.order_id is not None and claim.order_id == redemption.order_id:
                 return Result(Outcome.ACTIVATED)
+            self._ledger.note("double_redemption", redemption)
             return Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order=claim.order_id)
         inquiry = Inquiry(self._promo_codes, self._ledger, redemption)
         return _Run(self._promo_codes, self._ledger, inquiry, Attribution(inquiry, self._now), redemption, claim).end()
+
+    def _claim(self, redemption: Redemption, until: datetime) -> Entry:
+        """Claim the code, after the end of another order's reversal: its request could undo this activation."""
+        claim = self._ledger.claim(redemption, until)
+        if claim.is_returning and not claim.closure(redemption.order_id):
+            holder = Redemption(claim.code, claim.loyalty_id, claim.order_id, claim.source)
+            self._reverser.deactivate(holder, until)
+            claim = self._ledger.claim(redemption, until)
+            if claim.is_returning:
+                raise TryAgain("in_progress", "an order is giving this code back")
+        return claim
 
 
 @dataclass

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from activate.inquiry import Inquiry, PromoCodes
+from activate.ledger import State
 from activate.redemption import Redemption
 from lambda_support.fields import refuse_unknown
 
@@ -53,7 +54,9 @@ class Lookup:
             TryAgain: they are not known now.
         """
         # Before Altcraft: an order that activates the code in between can only make it look used by nobody, never free.
-        holder = self._ledger.holder(subject)
+        entry = self._ledger.find(subject)
+        # An order that gives the code back holds it until that is certain.
+        is_held = entry is not None and (entry.state is State.REDEEMED or entry.is_returning)
         inquiry = Inquiry(self._promo_codes, self._ledger, subject)
         state = inquiry.settled(inquiry.state)
         if state is None:
@@ -68,7 +71,7 @@ class Lookup:
             activated_at=_rfc3339(state.activated_at()) if state.is_activated else None,
             expires_at=_rfc3339(state.expires_at()),
             redeemable=state.is_attached and not state.is_activated and not state.is_expired,
-            order_id=holder.order_id if holder else None,
+            order_id=entry.order_id if entry and is_held else None,
         )
 
 

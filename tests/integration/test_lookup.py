@@ -9,6 +9,7 @@ import pytest
 from activate.ledger import MEMORY, Ledger
 from activate.lookup import Facts, Lookup
 from activate.redemption import Redemption, TryAgain
+from activate.reversal import Reverser
 from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
@@ -26,6 +27,7 @@ OLD = datetime(2024, 4, 1, 10, 30, tzinfo=UTC)
 class Desk:
     """Looks codes up, and activates them for orders, with the same table and the same Altcraft."""
 
+    client: Client
     lookup: Lookup
     orders: Orders
     dynamodb: Any
@@ -59,8 +61,9 @@ def desk(request: pytest.FixtureRequest, emulator: Emulator, aws: Aws, table: st
     emulator.programs.add(5, "old", attached=True, expire_date=OLD)
     secret = Secret()
     dynamodb = aws.client("dynamodb")
-    lookup = Lookup(Client(emulator.url, Token(secret), request.param), Ledger(table, dynamodb))
-    return Desk(lookup, make_orders(emulator.url, aws, table, request.param), dynamodb, table, secret)
+    client = Client(emulator.url, Token(secret), request.param)
+    lookup = Lookup(client, Ledger(table, dynamodb))
+    return Desk(client, lookup, make_orders(emulator.url, aws, table, request.param), dynamodb, table, secret)
 
 
 def test_an_attached_code_that_nobody_has_used_is_redeemable(desk: Desk) -> None:
@@ -231,7 +234,41 @@ def test_times_are_given_only_where_they_are_certain(
 
 
 @pytest.mark.parametrize(("code", "loyalty_id"), [("GOOD", 5), ("good", 6), ("goo", 5)])
-def test_the_holder_of_another_code_is_not_this_ones(desk: Desk, code: str, loyalty_id: int) -> None:
+def test_the_holder_of_another_code_is_not_this_ones(
+    desk: Desk, emulator: Emulator, code: str, loyalty_id: int
+) -> None:
     desk.orders.activate("good", "1001")
+    emulator.programs.add(loyalty_id, code, attached=True)
 
-    assert desk.orders.ledger.holder(Redemption(code, loyalty_id)) is None
+    assert (desk.facts(code, loyalty_id).order_id, desk.facts(code, loyalty_id).redeemable) == (None, True)
+
+
+def test_an_order_that_gave_the_code_back_does_not_hold_it(desk: Desk) -> None:
+    desk.orders.activate("good", "1001")
+    reverser = Reverser(desk.client, desk.orders.ledger)
+
+    reverser.deactivate(Redemption("good", 5, "1001"), deadline())
+
+    assert (desk.facts("good").order_id, desk.facts("good").redeemable) == (None, True)
+
+
+def test_an_order_holds_the_code_until_it_is_certain_that_it_gave_it_back(desk: Desk, emulator: Emulator) -> None:
+    desk.orders.activate("good", "1001")
+    reverser = Reverser(desk.client, desk.orders.ledger)
+    emulator.faults.set([Drop(endpoints=frozenset({"update"}), applied=True), Page(status=503, **GET)])
+
+    with pytest.raises(TryAgain):
+        reverser.deactivate(Redemption("good", 5, "1001"), deadline())
+
+    emulator.faults.set([])
+    assert desk.facts("good").order_id == "1001"
+    reverser.deactivate(Redemption("good", 5, "1001"), deadline())
+    assert desk.facts("good").order_id is None
+
+
+def test_an_item_that_holds_nothing_but_a_note_has_no_holder(desk: Desk) -> None:
+    ledger = Ledger(desk.table, desk.dynamodb, has_events=True)
+    ledger.note("given_up", Redemption("good", 5, "1001"), "altcraft_unreachable")
+
+    assert len(desk.items()) == 1
+    assert desk.facts("good").order_id is None

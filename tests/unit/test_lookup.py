@@ -32,7 +32,7 @@ class Altcraft:
 class NobodyHolds:
     """A ledger without an item."""
 
-    def holder(self, subject: object) -> None:
+    def find(self, subject: object) -> None:
         return None
 
 
