@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import xmltodict
+from click.testing import CliRunner, Result
 
 from local.emulator import Emulator
 from local.emulator.faults import Page
 from local.emulator.settings import Settings
 from local.stack import Stack
+from ops.commands import main
 from tests.e2e.api import Api, problem
 
 PATH = "/promocodes/get"
@@ -187,3 +189,49 @@ def test_a_direct_lookup_with_an_order_is_refused(stack: Stack, altcraft: Emulat
     failure = invoke(stack, {"action": "get", "code": "Code-1", "loyalty_id": 5, "order_id": "1001"})
 
     assert failure["errorMessage"].startswith("order_id: is not a field here")
+
+
+# --- make lookup ------------------------------------------------------------------------------------------------------
+
+
+def look_up(stack: Stack, code: str, loyalty_id: str = "5") -> Result:
+    return CliRunner().invoke(
+        main, ["lookup", "--local", stack.ready.api_url], env={"CODE": code, "LOYALTY_ID": loyalty_id}
+    )
+
+
+def test_an_operator_sees_the_same_facts(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    code = f"Код-{uuid.uuid4()}"
+    altcraft.programs.add(5, code, attached=True)
+    api.post(ACTIVATE, {"code": code, "loyalty_id": 5, "order_id": "1001"})
+
+    shown = look_up(stack, code)
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == api.post(PATH, {"code": code, "loyalty_id": 5}).json()
+    assert code in shown.stdout
+
+
+def test_an_operator_sees_why_there_are_no_facts(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    program, known = uuid.uuid4().int % 10**9 + 1, fresh_code()
+    altcraft.programs.add(program, known, attached=True)
+
+    unknown = look_up(stack, "nobody's", str(program))
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert unknown.stderr.startswith("not looked up (TryAgain): Altcraft refused: error ")
+
+    assert api.post(ACTIVATE, {"code": known, "loyalty_id": program}).status_code == 200
+    unknown = look_up(stack, "nobody's", str(program))
+    assert unknown.exit_code == 1
+    assert unknown.stderr.startswith(f'Altcraft knows no code "nobody\'s" in the program {program}: check CODE')
+
+
+@pytest.mark.parametrize(
+    ("code", "loyalty_id", "message"),
+    [("", "5", "CODE: is required"), ("Code-1", "", "LOYALTY_ID: is required"), ("Code-1", "x", "LOYALTY_ID: is req")],
+)
+def test_an_operator_sees_which_variable_is_wrong(stack: Stack, code: str, loyalty_id: str, message: str) -> None:
+    wrong = look_up(stack, code, loyalty_id)
+
+    assert wrong.exit_code == 1
+    assert wrong.stderr.startswith(message)
