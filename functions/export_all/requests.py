@@ -18,7 +18,7 @@ _MAX_PROGRAMS: Final = 100
 
 _EXPORT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
-_LONGEST_KEY: Final = 64
+LONGEST_KEY: Final = 64
 """Characters of an idempotency key; a UUID has 36."""
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -103,10 +103,10 @@ def idempotency_key_from(header: str) -> str:
     if key.startswith('"'):
         quoted = _QUOTED.fullmatch(key)
         key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
-    if not 1 <= len(key) <= _LONGEST_KEY or not (key.isascii() and key.isprintable()):
+    if not 1 <= len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise InvalidField(
             "Idempotency-Key",
-            f"must be 1 to {_LONGEST_KEY} printable ASCII characters, such as a UUID, with or without quotes around them",
+            f"must be 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID, with or without quotes around them",
         )
     return key
 

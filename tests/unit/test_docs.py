@@ -29,6 +29,7 @@ from export_all.failures import ExportFailed
 from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
+from export_all.requests import LONGEST_KEY
 from export_all.upload import part_bytes
 from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
@@ -157,6 +158,7 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
     columns = {
         "webhook": ("million activations by webhook", 2),
         "API": ("million activations by API", 2),
+        "lookup": ("million lookups", 2),
         "export": ("million codes exported", 4),
     }
     for region, documented in costs.items():
@@ -205,6 +207,7 @@ def default(parameter: str) -> int:
     [
         ("a code, an `order_id`", [MAX_TEXT]),
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("an `Idempotency-Key`", [1, LONGEST_KEY]),
         ("codes, and orders, of one delivery", [MOST_CODES]),
         ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
         ("calls to a shop's API for one delivery; an answer", [MOST_CALLS, MOST_BYTES // 1_000_000]),
