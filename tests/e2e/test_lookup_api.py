@@ -21,7 +21,7 @@ ACTIVATE = "/promocodes/activate"
 
 
 def fresh_code() -> str:
-    """A code of which no other test has left a redemption behind."""
+    """A code that no other test has used."""
     return f"Code-{uuid.uuid4()}"
 
 

@@ -78,7 +78,7 @@ def test_an_export_that_no_run_has_taken_up_is_begun_again(posts: Posts) -> None
     assert posts.invoked == [export_id, export_id]
 
 
-def test_a_request_that_was_killed_after_recording_its_key_is_made_good_by_the_next(posts: Posts) -> None:
+def test_a_request_that_was_killed_after_recording_its_key_is_completed_by_the_next(posts: Posts) -> None:
     posts.keys.claim(KEY, REQUEST, "20261122T030000Z-of-the-killed-one")
 
     assert posts.post() == "20261122T030000Z-of-the-killed-one"
