@@ -26,6 +26,7 @@ from export_all import api
 from export_all.aws_errors import as_unavailable
 from export_all.begin import Invoke, begin_scheduled
 from export_all.failures import ExportFailed
+from export_all.idempotency import IdempotencyKeys
 from export_all.manifests import Manifests
 from export_all.requests import ExportRequest, export_id_from, new_export_id
 from export_all.settings import settings
@@ -62,7 +63,7 @@ def _http(event: dict[str, Any], _context: LambdaContext) -> Reply:
 
 
 def _post_export(request: Request) -> Reply:
-    return api.post_export(request, _manifests(), _invoke())
+    return api.post_export(request, _manifests(), _idempotency_keys(), _invoke())
 
 
 def _get_export(request: Request) -> Reply:
@@ -137,6 +138,11 @@ def _manifests() -> Manifests:
     return Manifests(
         aws.client("s3"), settings().export_bucket, settings().export_prefix, settings().latest_minimum_percent
     )
+
+
+@cache
+def _idempotency_keys() -> IdempotencyKeys:
+    return IdempotencyKeys(aws.client("s3"), settings().export_bucket, settings().export_prefix)
 
 
 def _invoke() -> Invoke:

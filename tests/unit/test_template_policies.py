@@ -25,6 +25,7 @@ ACTIVATE_MAY = [
     ("sqs:ChangeMessageVisibility", "arn:ActivationQueue"),
     ("sqs:GetQueueAttributes", "arn:ActivationQueue"),
     ("dynamodb:PutItem", "arn:RedemptionsTable"),
+    ("dynamodb:GetItem", "arn:RedemptionsTable"),
     ("dynamodb:Query", "arn:RedemptionsTable"),
     ("s3:PutObject", "arn:ExportBucket/{prefix}quarantine/eu-shop/order.json"),
 ]
