@@ -37,6 +37,7 @@ _OUTPUTS: Final[Mapping[str, str]] = {
     "sources_secret_id": "SourcesSecretId",
     "altcraft_secret_id": "AltcraftSecretId",
     "altcraft_url": "AltcraftUrl",
+    "event_bus_name": "EventBusName",
 }
 """Parts of a stack, as `make local` calls them; and the template's outputs and parameters that have their names."""
 

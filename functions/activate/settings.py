@@ -22,6 +22,8 @@ class Settings:
     export_bucket: str
     export_prefix: str = ""
     altcraft_wire: Wire = "json"
+    event_bus_name: str = ""
+    """Empty: nothing is published."""
 
 
 @cache

@@ -29,6 +29,7 @@ from export_all.failures import ExportFailed
 from export_all.manifests import Manifests
 from export_all.requests import ExportRequest, export_id_from, new_export_id
 from export_all.settings import settings
+from export_all.telemetry import Telemetry
 from lambda_support import aws
 from lambda_support.http import Reply, Request, answering, route
 from lambda_support.settings import SettingsError
@@ -128,6 +129,7 @@ def _exporter() -> Exporter:
         settings().export_bucket,
         settings().export_prefix,
         source,
+        watcher=_watcher(),
         least_percent=settings().latest_minimum_percent,
     )
 
@@ -135,8 +137,22 @@ def _exporter() -> Exporter:
 @cache
 def _manifests() -> Manifests:
     return Manifests(
-        aws.client("s3"), settings().export_bucket, settings().export_prefix, settings().latest_minimum_percent
+        aws.client("s3"),
+        settings().export_bucket,
+        settings().export_prefix,
+        settings().latest_minimum_percent,
+        _watcher(),
     )
+
+
+@cache
+def _watcher() -> Telemetry:
+    if not settings().event_bus_name:
+        return Telemetry()
+    from export_all.events import Publisher
+    from lambda_support.event_bus import EventBus
+
+    return Publisher(EventBus(settings().event_bus_name, lambda: aws.client("events")))
 
 
 def _invoke() -> Invoke:
