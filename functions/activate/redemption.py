@@ -22,6 +22,8 @@ class Redemption:
     code: str
     loyalty_id: int
     order_id: str | None = None
+    source: str | None = None
+    """The name of the webhook source that reported the order; None for a caller of the API."""
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Redemption:
@@ -59,13 +61,19 @@ def _order_id(value: object) -> str:
 
 
 class Outcome(StrEnum):
-    """How an activation ended, for certain."""
+    """How an activation or a reversal ended, for certain."""
 
     ACTIVATED = "activated"
     ALREADY_ACTIVATED = "already_activated"
     NOT_ATTACHED = "not_attached"
     EXPIRED = "expired"
     NOT_FOUND = "not_found"
+    RELEASED_BY_ORDER = "released_by_order"
+    """An activation: this order gave the code back, or was reversed before it was paid."""
+    DEACTIVATED = "deactivated"
+    """A reversal: the order held the code, and gave it back."""
+    NOT_HELD_BY_ORDER = "not_held_by_order"
+    """A reversal: the order did not hold the code. It is closed for that code from now on."""
 
 
 @dataclass(frozen=True)
