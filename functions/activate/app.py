@@ -110,7 +110,8 @@ def _activator() -> Activator:
         client = Client(settings().altcraft_url, token, settings().altcraft_wire)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return Activator(client, Ledger(settings().redemptions_table, aws.client("dynamodb")))
+    has_events = bool(settings().event_bus_name)
+    return Activator(client, Ledger(settings().redemptions_table, aws.client("dynamodb"), has_events=has_events))
 
 
 @cache

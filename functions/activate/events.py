@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from activate.ledger import State
 from activate.redemption import MAX_TEXT, Outcome
 from lambda_support.event_bus import Event, event_id
 from lambda_support.fields import InvalidField, loyalty_id
@@ -44,14 +45,15 @@ def event_of(record: Mapping[str, Any]) -> Event | None:
         return None
     if _note_id(new) not in (None, _note_id(old)):
         return _noted(new)
-    state, before = _text(new, "state"), _text(old, "state")
-    if state == "redeemed" and _is_new("redeemed_at", old, new):
+    # Also of a code that is still claimed: a reversal can find out that its order holds the code, before it gives it back.
+    if _is_new("redeemed_at", old, new):
         return _event(ACTIVATED, new, _moment(new, "redeemed_at"), _order(new), new["redeemed_at"]["S"])
     if _is_new("released_at", old, new):
         return _event(DEACTIVATED, new, _moment(new, "released_at"), _order(new), new["released_at"]["S"])
     outcome = _text(new, "last_outcome")
-    ended = (before, state) == ("claimed", "released") and _text(old, "claim_id") == _text(new, "claim_id")
-    if ended and outcome in _REFUSALS and "returning_since" not in old:
+    ended = (_text(old, "state"), _text(new, "state")) == (State.CLAIMED, State.RELEASED)
+    same_run = _text(old, "claim_id") == _text(new, "claim_id")
+    if ended and same_run and outcome in _REFUSALS and "returning_since" not in old:
         return _event(
             NOT_ACTIVATED,
             new,

@@ -82,6 +82,12 @@ HAPPENED: dict[str, tuple[Item | None, Item, str, dict[str, Any]]] = {
         events.ACTIVATED,
         BASIC,
     ),
+    "a reversal finds out that its order holds the code": (
+        {**CLAIMED, "returning_since": {"S": AT}},
+        {**CLAIMED, "returning_since": {"S": AT}, "claim_id": {"S": "c2"}, "redeemed_at": {"S": AT}},
+        events.ACTIVATED,
+        BASIC,
+    ),
     "a code is given back": (REDEEMED, GIVEN_BACK, events.DEACTIVATED, BASIC),
     "a code is given back by a run that claimed it": (
         {**CLAIMED, "returning_since": {"S": AT}},
@@ -153,6 +159,10 @@ NOTHING: dict[str, tuple[Item | None, Item | None]] = {
         released("not_found"),
     ),
     "a redeemed item is written again": (REDEEMED, {**REDEEMED, "known_at": {"S": LATER}}),
+    "a reversal that found out that its order holds the code fails": (
+        {**CLAIMED, "returning_since": {"S": AT}, "redeemed_at": {"S": AT}},
+        {**REDEEMED, "returning_since": {"S": AT}, "last_outcome": {"S": "unsettled"}},
+    ),
     "a reversal begins": (REDEEMED, {**REDEEMED, "state": {"S": "claimed"}, "returning_since": {"S": LATER}}),
     "a note is dropped": ({**REDEEMED, **note("double_redemption")}, REDEEMED),
     "a note that stays": (

@@ -25,6 +25,7 @@ ACTIVATE_MAY = [
     ("sqs:ChangeMessageVisibility", "arn:ActivationQueue"),
     ("sqs:GetQueueAttributes", "arn:ActivationQueue"),
     ("dynamodb:PutItem", "arn:RedemptionsTable"),
+    ("dynamodb:GetItem", "arn:RedemptionsTable"),
     ("dynamodb:Query", "arn:RedemptionsTable"),
     ("s3:PutObject", "arn:ExportBucket/{prefix}quarantine/eu-shop/order.json"),
 ]
@@ -41,6 +42,7 @@ OF_EVENTS = [
             "dynamodb:ListStreams",
         )
     ],
+    ("ActivateRole", "dynamodb:UpdateItem", "arn:RedemptionsTable"),
     ("ActivateRole", "sqs:SendMessage", "arn:FailedEventsQueue"),
     ("ActivateRole", "events:PutEvents", BUS),
     ("ExportAllRole", "events:PutEvents", BUS),
@@ -88,6 +90,8 @@ EXPORT_MAY_NOT = [
     ],
     ("events:PutEvents", "arn:aws:events:eu-central-1:123456789012:event-bus/another"),
     ("dynamodb:GetRecords", "arn:RedemptionsTable/stream/1"),
+    ("dynamodb:UpdateItem", "arn:RedemptionsTable"),
+    ("dynamodb:PutItem", "arn:RedemptionsTable"),
     ("secretsmanager:GetSecretValue", "arn:SourcesSecret"),
     ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:another"),
     ("dynamodb:GetItem", "arn:RedemptionsTable"),
