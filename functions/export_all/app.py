@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from export_all.exporter import Exporter
     from export_all.manifest import Manifest
 
-_MARGIN_SECONDS: Final = 20.0
+MARGIN_SECONDS: Final = 20.0
 """What a run leaves of Lambda's time to end by itself: to stop its threads, abort its upload and write its manifest. A tenth of
 the time, where the function has been given less than its 900 s."""
 
@@ -101,7 +101,7 @@ _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request], Reply]]] = {
 
 def _export(request: ExportRequest, export_id: str, context: LambdaContext) -> Manifest:
     seconds = context.get_remaining_time_in_millis() / 1000
-    deadline = time.monotonic() + seconds - min(_MARGIN_SECONDS, seconds / 10)
+    deadline = time.monotonic() + seconds - min(MARGIN_SECONDS, seconds / 10)
     with as_unavailable():
         return _exporter().run(request, export_id, context.aws_request_id, deadline)
 

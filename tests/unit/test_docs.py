@@ -37,7 +37,7 @@ from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local.template import read
 from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
-from tests.event_schemas import SCHEMAS
+from tests.event_schemas import SCHEMAS, faults
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -173,6 +173,12 @@ def test_the_events_page_lists_every_event_with_its_schema() -> None:
             schema["properties"]
         )
     assert {row["detail-type"] for row in documented} == SCHEMAS.keys()
+
+
+def test_the_event_in_the_events_page_is_one() -> None:
+    (event,) = (json.loads(one) for one in snippets((DOCS / "events.md").read_text(), "json"))
+    assert event["source"] == SOURCE
+    assert faults(event["detail-type"], event["detail"]) == []
 
 
 def test_the_state_machines_handle_our_errors_and_lead_somewhere() -> None:

@@ -36,7 +36,7 @@ def _s3_links() -> Config:
 
 def _events() -> Config:
     """Settings for an event bus: an export has 20 s left when it ends, and a bus that hangs must not use that up."""
-    return Config(read_timeout=3)
+    return Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 _OWN_CONFIGS: Final[Mapping[str, Callable[[], Config]]] = {"events": _events, "s3": _s3_links}
