@@ -61,6 +61,8 @@ class Try:
     since: datetime
     """When the first of them began."""
     order_id: str | None = None
+    until: datetime | None = None
+    """When Lambda has certainly ended the last of them; None if an earlier version of this code wrote it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def disowned(tries: tuple[Try, ...], order_id: str | None) -> tuple[Try, ...]:
     The time of the first try is kept, without the order: the next run calls `get` before it requests an activation.
     """
     others = tuple(one for one in tries if one.order_id not in (order_id, None))
-    return (*others, Try(min(one.since for one in tries))) if len(others) < len(tries) else others
+    if len(others) == len(tries):
+        return others
+    ends = [one.until for one in tries if one.until]
+    return (*others, Try(min(one.since for one in tries), until=max(ends, default=None)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +135,9 @@ class Entry:
     @property
     def unsettled(self) -> tuple[Try, ...]:
         """`tries`, including this entry's own run."""
-        if any(one.order_id == self.order_id for one in self.tries):
-            return self.tries
-        return (*self.tries, Try(self.claimed_at, self.order_id))
+        others = tuple(one for one in self.tries if one.order_id != self.order_id)
+        first = next((one.since for one in self.tries if one.order_id == self.order_id), self.claimed_at)
+        return (*others, Try(first, self.order_id, self.claimed_until))
 
     def may_be_held_by(self, order_id: str) -> bool:
         """Whether this order holds the code, or its tries may have activated it, and no other order holds it."""
@@ -278,28 +283,34 @@ class Ledger:
             raise _in_progress()
         return held
 
-    def give_back(self, claim: Entry, *, lost: bool) -> None:
-        """Record that the order gave the code back. `lost`: an earlier request for it may still be carried out."""
+    def close(self, claim: Entry, outcome: Outcome, *, lost: bool) -> None:
+        """Record that the order does not hold the code, and never will: it gave it back, or there was nothing to give back.
+
+        Args:
+            claim: the entry that `claim_return` returned.
+            outcome: of the reversal.
+            lost: a request to deactivate the code may still be carried out.
+        """
         now = self._now()
+        gave_back = outcome is Outcome.DEACTIVATED
+        closure = Closure(str(claim.order_id), now, gave_back)
         self._end(
             claim,
             state=State.RELEASED,
-            last_outcome=Outcome.DEACTIVATED,
-            known_at=now,
-            released_at=now,
+            last_outcome=outcome,
+            tries=disowned(claim.tries, claim.order_id),
+            known_at=now if gave_back else claim.known_at,
+            redeemed_at=None,
+            returning_since=None,
+            released_at=now if gave_back else claim.released_at,
             usable_from=now + LATE_ARRIVAL if lost else None,
-            **_closed(claim, now, gave_back=True),
+            closed=(*claim.closed, closure)[-MAX_CLOSED:],
         )
 
-    def close(self, claim: Entry) -> None:
-        """Record that the order gave nothing back, because it does not hold the code, and will not get it."""
-        closed = _closed(claim, self._now(), gave_back=False)
-        self._end(claim, state=State.RELEASED, last_outcome=Outcome.NOT_HELD_BY_ORDER, **closed)
-
-    def keep(self, claim: Entry, ending: str, *, lost: bool) -> None:
-        """Record that the order did not give the code back so far. `lost`: a request for it may still be carried out."""
+    def keep(self, claim: Entry, ending: str, *, begun: bool) -> None:
+        """Record that the order may not have given the code back. `begun`: a request for it may have been carried out."""
         state = State.REDEEMED if claim.redeemed_at else State.RELEASED
-        self._end(claim, state=state, last_outcome=ending, returning_since=claim.returning_since if lost else None)
+        self._end(claim, state=state, last_outcome=ending, returning_since=claim.returning_since if begun else None)
 
     def note(self, kind: NoteKind, redemption: Redemption, reason: str | None = None) -> None:
         """Write a fact that changes no state into the item, for the events that are derived from the table's stream.
@@ -443,7 +454,7 @@ def _require_unclaimed(found: Entry, now: datetime) -> None:
 def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
     """The claim of an order that holds a code, or may hold it, and gives it back."""
     tries = found.unsettled if found.state is State.CLAIMED and not found.is_returning else found.tries
-    if tries and closing.claimed_at < found.claimed_until + LATE_ARRIVAL:
+    if any(closing.claimed_at < (one.until or one.since) + LATE_ARRIVAL for one in tries):
         raise TryAgain("unsettled", "the reply to an activation of this code was lost: it may still be carried out")
     return replace(
         found,
@@ -457,17 +468,6 @@ def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
         returning_since=found.returning_since or closing.claimed_at,
         expiration=closing.expiration,
     )
-
-
-def _closed(claim: Entry, now: datetime, *, gave_back: bool) -> dict[str, Any]:
-    """The changes of a claim by which its order is closed for the code."""
-    closure = Closure(str(claim.order_id), now, gave_back)
-    return {
-        "tries": disowned(claim.tries, claim.order_id),
-        "redeemed_at": None,
-        "returning_since": None,
-        "closed": (*claim.closed, closure)[-MAX_CLOSED:],
-    }
 
 
 class _Kind(NamedTuple):
@@ -509,6 +509,7 @@ _ATTRIBUTES: Final[Mapping[str, _Kind]] = {
     "claimed_until": _MOMENT,
     "tries": _list_of(Try),
     "since": _MOMENT,
+    "until": _MOMENT,
     "known_at": _MOMENT,
     "redeemed_at": _MOMENT,
     "returning_since": _MOMENT,

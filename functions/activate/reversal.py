@@ -18,7 +18,7 @@ from activate.attribution import Attribution
 from activate.inquiry import Inquiry, PromoCodes, no_outcome
 from activate.ledger import Entry, Ledger
 from activate.redemption import Outcome, Redemption, Result, TryAgain
-from altcraft.errors import AltcraftError, TokenRefused, Unreachable
+from altcraft.errors import AltcraftError, TokenRefused, Unreachable, is_lost
 
 
 class Reverser:
@@ -64,30 +64,31 @@ class _Run:
     redemption: Redemption
     claim: Entry
     may_be_applied: bool = False
-    """This run's own request may have been carried out, without a reply that confirms it."""
+    """This run's own request may have been carried out; that it was, only `get` shows."""
+    is_open: bool = False
+    """No reply confirms it, so that it may also be carried out later."""
+    is_lost: bool = False
+    """There was no reply to it, or an error of Altcraft's server in its place."""
 
     def end(self) -> Result:
         """Find the outcome, and write it to the ledger before it is returned."""
         try:
-            result = self.inquiry.settled(self._settle, lambda: self._is_lost)
+            result = self.inquiry.settled(self._settle, lambda: self.is_lost or self._began_earlier)
         except TryAgain as failure:
             with suppress(TryAgain):  # the claim expires anyway
-                self.ledger.keep(self.claim, failure.reason, lost=self._is_lost)
+                self.ledger.keep(self.claim, failure.reason, begun=self._may_have_begun)
             raise
-        match result.outcome:
-            case Outcome.DEACTIVATED:
-                self.ledger.give_back(self.claim, lost=self._is_lost)
-            case Outcome.NOT_HELD_BY_ORDER:
-                self.ledger.close(self.claim)
-            case _:
-                self.ledger.keep(self.claim, result.outcome, lost=False)
+        self.ledger.close(self.claim, result.outcome, lost=self.is_open or self._began_earlier)
         return result
 
     @property
-    def _is_lost(self) -> bool:
-        """Whether a request of this run or of an earlier one may have been carried out, or may still be."""
-        began_earlier = self.claim.returning_since != self.claim.claimed_at
-        return self.may_be_applied or (self.claim.is_returning and began_earlier)
+    def _began_earlier(self) -> bool:
+        """Whether an earlier run's request may have been carried out, or may still be."""
+        return self.claim.is_returning and self.claim.returning_since != self.claim.claimed_at
+
+    @property
+    def _may_have_begun(self) -> bool:
+        return self.may_be_applied or self._began_earlier
 
     def _settle(self) -> Result:
         """Request the deactivation, and decide by the code's state."""
@@ -95,13 +96,12 @@ class _Run:
             if not self._holds():
                 return Result(Outcome.NOT_HELD_BY_ORDER)
             self.claim = self.ledger.hold(self.claim)
-        elif self._is_lost and (result := self._outcome()):
+        elif self._may_have_begun and (result := self._outcome()):
             return result
         failure = self._deactivate()
         if result := self._outcome():
             return result
-        if failure is None or self._is_lost:
-            self.may_be_applied = True
+        if failure is None or self.is_lost or self._began_earlier:
             raise TryAgain("unsettled", "Altcraft was asked to deactivate the code, and it is still activated")
         raise no_outcome(failure.kind, failure)
 
@@ -127,9 +127,12 @@ class _Run:
             self.promo_codes.deactivate(self.redemption.code, self.redemption.loyalty_id)
         except AltcraftError as error:
             self.may_be_applied |= error.may_be_applied
+            self.is_open |= error.may_be_applied
+            self.is_lost |= is_lost(error)
             if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
                 raise
             return error
+        self.may_be_applied = True
         return None
 
     def _outcome(self) -> Result | None:

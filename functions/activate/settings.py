@@ -21,9 +21,9 @@ class Settings:
     redemptions_table: str
     export_bucket: str
     export_prefix: str = ""
-    altcraft_wire: Wire = "json"
     event_bus_name: str = ""
-    """Empty: nothing is published."""
+    """Empty: no events are sent."""
+    altcraft_wire: Wire = "json"
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 
 from activate.ledger import Ledger
 from activate.outbox import Outbox
-from activate.redemption import Redemption
+from activate.redemption import Outcome, Redemption
 from local.engine import Aws
 from tests.buses import Entry, FakeBus, fake_bus
 from tests.event_schemas import faults
@@ -50,7 +50,7 @@ class Stream:
         self.ledger.release(self.ledger.claim(redemption, self.until()), ending, (), exists=True)
 
     def give_back(self, redemption: Redemption = PAID) -> None:
-        self.ledger.give_back(self.ledger.claim_return(redemption, self.until()), lost=False)
+        self.ledger.close(self.ledger.claim_return(redemption, self.until()), Outcome.DEACTIVATED, lost=False)
 
 
 @pytest.fixture
@@ -122,11 +122,25 @@ def test_given_a_reversal_that_only_finds_out_who_holds_the_code_then_that_is_pu
     stream.ledger.release(claim, "unsettled", claim.unsettled, exists=True)
     late = Ledger(stream.table, stream.dynamodb, lambda: datetime.now(UTC) + timedelta(hours=1), has_events=True)
     held = late.hold(late.claim_return(PAID, datetime.now(UTC) + timedelta(hours=2)))
-    late.keep(held, "unsettled", lost=True)
+    late.keep(held, "unsettled", begun=True)
 
     Outbox(fake.bus()).publish(stream.records())
 
     assert published(fake) == [("Promo Code Activated", OF_PAID)]
+
+
+def test_given_a_reversal_that_finds_nothing_to_give_back_then_nothing_is_published(
+    stream: Stream, fake: FakeBus
+) -> None:
+    stream.release("unsettled")
+    claim = stream.ledger.claim_return(PAID, stream.until())
+    assert claim.closure(PAID.order_id)
+    stream.redeem(LATER)
+    stream.ledger.close(stream.ledger.claim_return(LATER, stream.until()), Outcome.NOT_FOUND, lost=False)
+
+    Outbox(fake.bus()).publish(stream.records())
+
+    assert published(fake) == [("Promo Code Activated", OF_LATER)]
 
 
 def test_given_an_item_that_is_deleted_then_that_is_no_event(stream: Stream, fake: FakeBus) -> None:

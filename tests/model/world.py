@@ -53,8 +53,8 @@ class World:
     """Codes that were activated again although one of our requests had activated them."""
     holders: dict[str, object] = field(default_factory=dict)
     """By code, the order that got `activated`."""
-    given_back: list[tuple[str, object, object]] = field(default_factory=list)
-    """Each deactivation by one of our requests: of which code, which order had got `activated`, on whose behalf."""
+    given_back: list[tuple[datetime, str, object, object]] = field(default_factory=list)
+    """Each deactivation by one of our requests: when, of which code, which order had got `activated`, on whose behalf."""
     token_is_good: bool = True
     failing_calls: int = 0
     """The number of further calls that are refused with an undocumented error."""
@@ -94,7 +94,7 @@ class World:
         if not code.exists:
             raise Refused(6, "no")
         if code.activated_at:
-            self.given_back.append((name, self.holders.get(name), by))
+            self.given_back.append((self.now, name, self.holders.get(name), by))
             self.change(name, activated_at=None, activated_by=None)
 
     def get(self, name: str) -> CodeState:

@@ -295,7 +295,7 @@ class Shop(RuleBasedStateMachine):
         if holder != label and (holder, code) in self.reversed:
             holder = None  # another order's run may have completed that reversal
         assert not self.world.repeated, "a code was activated twice"
-        for name, told, by in self.world.given_back:
+        for _, name, told, by in self.world.given_back:
             assert told in (None, by) or (told, name) in self.reversed, "an order gave back the code of another order"
         if request.is_reversal:
             self._check_reversal(request, result)
@@ -313,6 +313,9 @@ class Shop(RuleBasedStateMachine):
             return
         assert holder != label or request.order_id is None, "an order's final answer changed"
         by_another = result.double_redemption
+        for moment, name, _, by in self.world.given_back:
+            is_first = by_another and (name, by) == (code, result.first_order)
+            assert not is_first or moment >= request.begun, "an order is refused a code that was given back"
         true: dict[Outcome, Callable[[Code], bool]] = {
             Outcome.NOT_FOUND: lambda code: not code.exists,
             Outcome.NOT_ATTACHED: lambda code: not code.attached,
@@ -330,7 +333,7 @@ class Shop(RuleBasedStateMachine):
             assert any(not one.exists for one in seen), "a code that exists is said not to"
             return
         holder = self.holders.get(code)
-        gave_back = any((name, by) == (code, order_id) for name, _, by in self.world.given_back)
+        gave_back = any((name, by) == (code, order_id) for _, name, _, by in self.world.given_back)
         if result.outcome is Outcome.DEACTIVATED:
             assert holder in (None, order_id) or (holder, code) in self.reversed, "another order holds the code"
         else:
