@@ -38,6 +38,7 @@ _OUTPUTS: Final[Mapping[str, str]] = {
     "altcraft_secret_id": "AltcraftSecretId",
     "altcraft_url": "AltcraftUrl",
     "activate_function": "ActivateFunctionName",
+    "event_bus_name": "EventBusName",
 }
 """Parts of a stack, as `make local` calls them; and the template's outputs and parameters that have their names."""
 

@@ -8,6 +8,7 @@
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
+| ledger's stream | DynamoDB batch of the redemptions' table | `batchItemFailures` |
 | direct | `{"code", "loyalty_id", "order_id"?, "action"?}` | the outcome; an error is raised by its name |
 | direct lookup | `{"action": "get", "code", "loyalty_id"}` | the facts about a code; an error likewise |
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from activate.intake import Intake
     from activate.ledger import Ledger
     from activate.lookup import Lookup
+    from activate.outbox import Outbox
     from activate.redemption import Act, Action
     from activate.sources import Sources
     from activate.worker import Worker
@@ -48,7 +50,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
         request = Request.from_event(event)
         return answering(request, lambda request: route(_ROUTES, request)(request, context))
     if "Records" in event:
-        return _queue(event, context)
+        streamed = event["Records"][0].get("eventSource") == "aws:dynamodb"
+        return _stream(event) if streamed else _queue(event, context)
     if "detail-type" in event:
         return _intake().receive_event(event)
     return _direct(event, context)
@@ -91,6 +94,11 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if not ours and not any(is_message(record["body"]) for record in records):
         return _intake().receive_messages(event)
     return _worker().work(event, context, _deadline(context))
+
+
+def _stream(event: dict[str, Any]) -> dict[str, Any]:
+    # An update of the stack turns events off here first, and removes the event source mapping afterwards.
+    return _outbox().publish(event["Records"]) if settings().event_bus_name else {"batchItemFailures": []}
 
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
@@ -200,6 +208,14 @@ def _fetcher() -> Fetcher:
     from activate.fetcher import Fetcher
 
     return Fetcher(_sources(), ActivationQueue(aws.client("sqs"), settings().activation_queue_url))
+
+
+@cache
+def _outbox() -> Outbox:
+    from activate.outbox import Outbox
+    from lambda_support.event_bus import EventBus
+
+    return Outbox(EventBus(settings().event_bus_name, lambda: aws.client("events")))
 
 
 @cache

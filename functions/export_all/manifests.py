@@ -103,7 +103,7 @@ class Manifests:
         stored = self._store.find(export_id)
         if stored is None:
             return None
-        manifest = stored.manifest
+        manifest, adopted = stored.manifest, None
         if _is_overdue(stored, now):
             adopted = self._adopt(stored, now)
             if adopted is None:
@@ -112,10 +112,12 @@ class Manifests:
         if manifest.status != "succeeded":
             return manifest
         try:
-            return self.latest.settled(manifest)
+            manifest = self.latest.settled(manifest)
         except AWS_ERRORS:
             logger.exception("latest is not caught up yet", export_id=export_id)
-            return manifest
+        if adopted:
+            self._watcher.finished(manifest)
+        return manifest
 
     def announce(self, manifest: Manifest) -> Manifest:
         """Write the manifest of an export that is about to be run; the one that is there already, where there is one."""

@@ -29,6 +29,7 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "direct-export-accept-fewer.json": ("ExportAllFunction", None, {"status": "succeeded", "accept_fewer": True}),
     "schedule.json": ("ExportAllFunction", None, {}),
     "schedule-accept-fewer.json": ("ExportAllFunction", None, {}),
+    "stream-batch.json": ("ActivateFunction", None, {"batchItemFailures": []}),
     "queue-batch.json": ("ActivateFunction", None, {"batchItemFailures": []}),
     "eventbridge-shopify.json": ("ActivateFunction", None, {}),
     "eventbridge-stripe.json": ("ActivateFunction", None, {}),
