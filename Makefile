@@ -82,13 +82,17 @@ test: test-here $(if $(LAMBDA_PYTHON),test-lambda-python,) ## run every test tha
 	@test -n "$(LAMBDA_PYTHON)" || echo "No Python $(RUNTIME) here, so the tests ran on $$($(BIN)/python -V) only."
 
 test-here: $(VENV)/dev.stamp .venv-engine/stamp .venv-sam/stamp
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+
+test-lambda-python: .venv-lambda/stamp .venv-engine/stamp runtime
+	.venv-lambda/bin/python -m pytest $(PARALLEL) -m 'not docker and not long' $(PYTEST)
+
+.PHONY: coverage
+coverage: $(VENV)/dev.stamp .venv-engine/stamp .venv-sam/stamp ## say which lines of functions and layer no test runs; takes half as long again
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-
-test-lambda-python: .venv-lambda/stamp .venv-engine/stamp runtime
-	.venv-lambda/bin/python -m pytest $(PARALLEL) -m 'not docker and not long' $(PYTEST)
 
 .PHONY: model
 model: $(VENV)/dev.stamp ## try 20,000 histories on the ledger and the outcomes, some minutes; MODEL_EXAMPLES=... for another number

@@ -10,11 +10,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from activate.activation_queue import Message
+from activate.activation_queue import Message, text_of
 from activate.sources import parse
 from ops.signing import MEDIA_TYPES, sign
 
@@ -41,6 +40,19 @@ DELIVERIES: Final = {
 }
 """Each event's file: the source it is for, and the body it delivers."""
 
+REVERSALS: Final = {
+    "webhook-shopify-reversed.json": ("eu-shop", "shopify-reversed.json"),
+    "webhook-woocommerce-reversed.json": ("blog", "woocommerce-reversed.json"),
+    "webhook-standard-webhooks-reversed.json": ("bitrix", "standard-webhooks-reversed.json"),
+    "webhook-shopware-reversed.json": ("shopware", "shopware-reversed.json"),
+    "webhook-saleor-reversed.json": ("saleor", "saleor-reversed.json"),
+    "webhook-insales-reversed.json": ("insales", "insales-reversed.json"),
+    "webhook-stripe-reversed.json": ("stripe", "stripe-reversed.json"),
+    "webhook-ecwid-reversed.json": ("ecwid", "ecwid-reversed.json"),
+    "webhook-bigcommerce-reversed.json": ("bigcommerce", "bigcommerce-reversed.json"),
+}
+"""The same for orders that were cancelled or refunded in full: those of `DELIVERIES`, by the sources of the same names."""
+
 _AT: Final = 1795336200
 """When the samples were delivered: 2026-11-22 08:30 UTC."""
 
@@ -49,7 +61,7 @@ def events() -> dict[str, dict[str, Any]]:
     """Every sample event of a delivery, by its file's name."""
     sources = parse(SOURCES.read_text()).sources
     delivered = {}
-    for file, (name, body) in DELIVERIES.items():
+    for file, (name, body) in (DELIVERIES | REVERSALS).items():
         media_type = MEDIA_TYPES[Path(body).suffix]
         delivery = sign(sources[name], _body(body), media_type, delivery_id=f"msg_{name}", now=_AT)
         delivered[file] = _proxy_event(name, delivery.headers, delivery.query, delivery.body)
@@ -162,7 +174,7 @@ def _records(queue: str, *bodies: str) -> dict[str, Any]:
 
 def _queued(code: str, order_id: str) -> str:
     source = order_id.partition("/")[0]
-    return json.dumps(asdict(Message(code, 5, order_id, source, "2026-11-22T08:30:00+00:00")))
+    return text_of(Message(code, 5, order_id, source, "2026-11-22T08:30:00+00:00"))
 
 
 def spelled(event: Mapping[str, Any]) -> str:

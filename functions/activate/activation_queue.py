@@ -1,11 +1,11 @@
-"""The queue between a shop's webhook and Altcraft: one message is one code of one paid order, or one call to a shop's API."""
+"""The queue between a shop's webhook and Altcraft: one message is one code of one order, or one call to a shop's API."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,13 +24,19 @@ _IDENTIFYING_FIELDS: Final = ({"code", "loyalty_id"}, {"fetch", "source", "recei
 """Fields that every `Message` and every `FetchMessage` has, and no platform's webhook."""
 
 
+DEACTIVATE: Final = "deactivate"
+"""The action of a message whose order was reversed. A message without an action activates its code."""
+
+Action = Literal["deactivate"]
+
+
 class Unqueued(Exception):
     """At least one code is not in the queue. Delivering the order again is safe: a code is activated once for it."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One code of one paid order, for the worker to activate."""
+    """One code of one order: for the worker to activate, or to give back."""
 
     code: str
     loyalty_id: int
@@ -39,6 +45,8 @@ class Message:
     source: str
     received_at: str
     """When the order was received, ISO 8601 in UTC."""
+    action: Action | None = None
+    """`DEACTIVATE` for a reversed order."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,13 @@ class FetchMessage:
     """The shop's order id, if the webhook has it; `""` if the answer has."""
     source: str
     received_at: str
+    action: Action | None = None
+    """`DEACTIVATE` where the webhook says that the order is reversed; where it does not, the answer decides."""
+
+
+def text_of(message: Message | FetchMessage) -> str:
+    """A message as SQS holds it; without an action it has no such field."""
+    return json.dumps({name: value for name, value in asdict(message).items() if value is not None})
 
 
 def is_message(body: str) -> bool:
@@ -68,7 +83,9 @@ def fetch_message(body: str) -> FetchMessage | None:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or set(fields) != {"fetch", "order_id", "source", "received_at"}:
+    if not isinstance(fields, dict) or fields.get("action", DEACTIVATE) != DEACTIVATE:
+        return None
+    if fields.keys() - {"action"} != {"fetch", "order_id", "source", "received_at"}:
         return None
     return FetchMessage(**fields) if all(isinstance(value, str) for value in fields.values()) else None
 
@@ -87,7 +104,7 @@ class ActivationQueue:
             Unqueued: SQS did not confirm all of them. Some may be in the queue.
         """
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(index), "MessageBody": json.dumps(asdict(message))} for index, message in enumerate(messages)
+            {"Id": str(index), "MessageBody": text_of(message)} for index, message in enumerate(messages)
         ]
         for start in range(0, len(entries), _BATCH):
             pending = entries[start : start + _BATCH]

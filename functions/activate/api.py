@@ -1,4 +1,4 @@
-"""Activation by an HTTP request or a direct invocation. The caller gets the outcome."""
+"""Activation and reversal by an HTTP request or a direct invocation. The caller gets the outcome."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.redemption import Outcome, Redemption, Result, TryAgain
+from activate.redemption import Act, Action, Outcome, Redemption, Result, TryAgain
 from activate.telemetry import record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.http import Problem, Reply, Request, invalid_field, reply
@@ -14,13 +14,11 @@ from lambda_support.http import Problem, Reply, Request, invalid_field, reply
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from activate.activation import Activator
-
 RETRY_AFTER_SECONDS: Final = 30
 
 
 class ProblemTemplate(NamedTuple):
-    """The problem that reports an outcome other than `activated`."""
+    """The problem that reports an outcome other than `activated` and `deactivated`."""
 
     status: HTTPStatus
     title: str
@@ -48,53 +46,68 @@ PROBLEMS: Final[dict[Outcome, ProblemTemplate]] = {
         "Altcraft knows no such code",
         "Check the code, its case, and that loyalty_id is the program it belongs to.",
     ),
+    Outcome.RELEASED_BY_ORDER: ProblemTemplate(
+        HTTPStatus.CONFLICT,
+        "The order has given the code back",
+        "It was cancelled or refunded, so it does not get the code again. A new order can use it.",
+    ),
+    Outcome.NOT_HELD_BY_ORDER: ProblemTemplate(
+        HTTPStatus.CONFLICT,
+        "The order does not hold the code",
+        "Another order holds it, or none does; the code was not changed. This order will not get it any more.",
+    ),
+}
+
+_UNDONE: Final[dict[Action, str]] = {
+    Action.ACTIVATE: "The code could not be activated now",
+    Action.DEACTIVATE: "The code could not be deactivated now",
 }
 
 
-def respond(request: Request, activator: Activator, until: datetime) -> Reply:
-    """Answer `POST /promocodes/activate`; Lambda ends this run at `until`.
+def respond(request: Request, action: Action, act: Act, until: datetime) -> Reply:
+    """Answer `POST /promocodes/activate` or `/promocodes/deactivate`; Lambda ends this run at `until`.
 
     Raises:
-        Problem: every outcome but `activated`, and every failure.
+        Problem: every outcome but `activated` and `deactivated`, and every failure.
     """
     try:
-        redemption, result = _redeem(request.fields(), activator, until)
+        redemption, result = _carry_out(request.fields(), action, act, until)
     except InvalidField as error:
         raise invalid_field(error) from error
     except TryAgain as failure:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             failure.reason,
-            "The code could not be activated now",
+            _UNDONE[action],
             f"{failure}. Send the same request again, with the same order_id.",
             retryable=True,
             altcraft=failure.refusal,
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             extra={"reason": failure.reason},
         ) from failure
-    if result.outcome is not Outcome.ACTIVATED:
+    if result.outcome in PROBLEMS:
         raise _problem(redemption, result)
     return reply(request, HTTPStatus.OK, _message(redemption, result))
 
 
-def invoke(fields: Mapping[str, Any], activator: Activator, until: datetime) -> dict[str, object]:
+def invoke(fields: Mapping[str, Any], action: Action, act: Act, until: datetime) -> dict[str, object]:
     """Answer a direct invocation: `{"code", "loyalty_id", "outcome", "altcraft"?}`.
 
     Raises:
         InvalidField: a field is missing or wrong.
         TryAgain: no outcome yet; a state machine can retry by this error's name.
     """
-    return _message(*_redeem(fields, activator, until))
+    return _message(*_carry_out(fields, action, act, until))
 
 
-def _redeem(fields: Mapping[str, Any], activator: Activator, until: datetime) -> tuple[Redemption, Result]:
-    redemption = Redemption.from_fields(fields)
+def _carry_out(fields: Mapping[str, Any], action: Action, act: Act, until: datetime) -> tuple[Redemption, Result]:
+    redemption = Redemption.from_fields(fields, action)
     try:
-        result = activator.activate(redemption, until)
+        result = act(redemption, until)
     except TryAgain as failure:
-        record_failure(failure)
+        record_failure(action, failure)
         raise
-    record(redemption, result)
+    record(action, redemption, result)
     return redemption, result
 
 

@@ -2,12 +2,12 @@
 
 | entry point | event | answer |
 |---|---|---|
-| API | REST proxy, `POST /promocodes/activate` | the outcome, or a problem |
+| API | REST proxy, `POST /promocodes/activate` or `/promocodes/deactivate` | the outcome, or a problem |
 | webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
-| direct | `{"code", "loyalty_id", "order_id"?}` | the outcome; an error is raised by its name |
+| direct | `{"code", "loyalty_id", "order_id"?, "action"?}` | the outcome; an error is raised by its name |
 
 Each entry point imports what it needs on first use: a webhook's cold start must not load the worker's libraries.
 """
@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from activate.settings import settings
 from lambda_support import aws
+from lambda_support.fields import InvalidField
 from lambda_support.http import Reply, Request, answering, route
 from lambda_support.telemetry import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from activate.activation import Activator
     from activate.activation_queue import FetchMessage
     from activate.fetcher import Fetcher
     from activate.intake import Intake
+    from activate.ledger import Ledger
+    from activate.redemption import Act, Action
     from activate.sources import Sources
     from activate.worker import Worker
+    from altcraft.client import Client
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)  # overrides the environment: an event holds signatures
@@ -50,8 +53,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 def _api(request: Request, context: LambdaContext) -> Reply:
     from activate import api
+    from activate.redemption import Action
 
-    return api.respond(request, _activator(), _deadline(context))
+    action = Action(request.resource.removeprefix("/promocodes/"))
+    return api.respond(request, action, _acts()[action], _deadline(context))
 
 
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
@@ -60,6 +65,7 @@ def _webhook(request: Request, _context: LambdaContext) -> Reply:
 
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
     ("POST", "/promocodes/activate"): _api,
+    ("POST", "/promocodes/deactivate"): _api,
     ("POST", "/webhooks/{source}"): _webhook,
     ("PUT", "/webhooks/{source}"): _webhook,
     ("GET", "/webhooks/{source}"): _webhook,
@@ -79,8 +85,14 @@ def _queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     from activate import api
+    from activate.redemption import Action
 
-    return api.invoke(event, _activator(), _deadline(context))
+    fields = {name: value for name, value in event.items() if name != "action"}
+    try:
+        action = Action(event.get("action", Action.ACTIVATE))
+    except ValueError as error:
+        raise InvalidField("action", "must be activate or deactivate; without it, a code is activated") from error
+    return api.invoke(fields, action, _acts()[action], _deadline(context))
 
 
 def _deadline(context: LambdaContext) -> datetime:
@@ -89,9 +101,19 @@ def _deadline(context: LambdaContext) -> datetime:
 
 
 @cache
-def _activator() -> Activator:
+def _acts() -> Mapping[Action, Act]:
     from activate.activation import Activator
-    from activate.ledger import Ledger
+    from activate.redemption import Action
+    from activate.reversal import Reverser
+
+    return {
+        Action.ACTIVATE: Activator(_client(), _ledger()).activate,
+        Action.DEACTIVATE: Reverser(_client(), _ledger()).deactivate,
+    }
+
+
+@cache
+def _client() -> Client:
     from altcraft.client import Client
     from altcraft.token import Token
     from lambda_support.secrets import Secret
@@ -99,10 +121,17 @@ def _activator() -> Activator:
 
     token = Token(Secret(settings().altcraft_secret_id))
     try:
-        client = Client(settings().altcraft_url, token, settings().altcraft_wire)
+        return Client(settings().altcraft_url, token, settings().altcraft_wire)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return Activator(client, Ledger(settings().redemptions_table, aws.client("dynamodb")))
+
+
+@cache
+def _ledger() -> Ledger:
+    from activate.ledger import Ledger
+
+    has_events = bool(settings().event_bus_name)
+    return Ledger(settings().redemptions_table, aws.client("dynamodb"), has_events=has_events)
 
 
 @cache
@@ -143,7 +172,8 @@ def _worker() -> Worker:
     from activate.worker import Worker
 
     return Worker(
-        _activator(),
+        _acts(),
+        _ledger(),
         aws.client("sqs"),
         settings().activation_queue_url,
         settings().dead_letter_queue_url,

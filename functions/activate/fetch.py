@@ -48,7 +48,7 @@ class Fetch:
     """`{secret}` in a value is replaced by the secret, `{secret_base64}` by its base64."""
     secret: str = field(default="", repr=False)
     answers: str = "order"
-    """What the answer holds: the `order`, or only its `codes`; then `paid` is read from the webhook's own body."""
+    """What the answer holds: the `order`, or only its `codes`; then `paid` and `reversed` are read from the webhook's body."""
     order: ParsedResult | None = None
     """Where in the answer the order or the codes' object is; None: the whole answer."""
     when: ParsedResult | None = None
@@ -74,7 +74,7 @@ class Fetch:
         return readings
 
     def means(self, reader: Reader, body: Any, search: Search) -> tuple[Any, Means]:
-        """The value that decides by the webhook's own body whether an order is paid, and its meaning.
+        """The value that decides by the webhook's own body whether an order is paid or to be fetched, and its meaning.
 
         Raises:
             UnreadableOrder: the expression does not fit the body.
@@ -92,13 +92,17 @@ class Fetch:
 
     def _read(self, reader: Reader, body: Any, search: Search) -> Reading:
         try:
-            _, means = self.means(reader, body, search)
-            if means is not Means.PAID:
-                return means
+            if self.answers == "codes":
+                state = reader.state(body, search)
+            else:
+                _, state = self.means(reader, body, search)
+            is_reversed = state is Means.REVERSED
+            if state is not Means.PAID and not (is_reversed and reader.gives_back):
+                return state
             paths = self._paths(body, search)
             if paths is None:
                 return Means.UNRECOGNISED
-            return Calls(paths, reader.id_of(body, search) if self.answers == "codes" and paths else "")
+            return Calls(paths, reader.id_of(body, search) if self.answers == "codes" and paths else "", is_reversed)
         except UnreadableOrder as error:
             return error
 

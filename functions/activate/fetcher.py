@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from activate.activation_queue import ActivationQueue, FetchMessage, Message, Unqueued
+from activate.activation_queue import DEACTIVATE, ActivationQueue, FetchMessage, Message, Unqueued
 from activate.orders import Order, UnreadableOrder
 from activate.paths import EXPRESSION_ERRORS, Means, Search
 from activate.redemption import TryAgain
@@ -44,7 +44,14 @@ class Fetcher:
         answer = self._call(source.fetch, message.fetch)
         orders = self._orders(source, source.fetch, message, answer)
         messages = [
-            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, message.received_at)
+            Message(
+                code,
+                loyalty_id,
+                f"{source.name}/{order.id}",
+                source.name,
+                message.received_at,
+                DEACTIVATE if order.reversed else None,
+            )
             for order in orders
             for code, loyalty_id in order.codes
         ]
@@ -71,7 +78,7 @@ class Fetcher:
             raise TryAgain(error.reason, str(error)) from error
 
     def _orders(self, source: Source, fetch: Fetch, message: FetchMessage, answer: Any) -> Sequence[Order]:
-        """The paid orders in an answer; empty, if the answer is definite about there being none.
+        """The paid and reversed orders in an answer; empty, if the answer is definite about there being none.
 
         Raises:
             TryAgain: the answer is not understood.
@@ -81,7 +88,8 @@ class Fetcher:
         try:
             found = Search().find(fetch.order, answer) if fetch.order else answer
             if fetch.answers == "codes":
-                return [source.reader.read_codes(found, message.order_id)]
+                is_reversed = message.action == DEACTIVATE
+                return [source.reader.read_codes(found, Search(), message.order_id, is_reversed=is_reversed)]
             readings = source.reader.read(found)
         except EXPRESSION_ERRORS as error:
             raise TryAgain("shop_incoherent", f"the answer cannot be read: {error}") from error

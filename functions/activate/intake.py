@@ -1,11 +1,12 @@
 """The path of a shop's delivery, from the request to the queue. It is fast: Altcraft is not called.
 
-source → handshake → signature → paid → codes → programs → queue → `{"accepted": N}`
+source → handshake → signature → paid or reversed → codes → programs → queue → `{"accepted": N}`
 
 An authentic delivery is answered 200 whatever it holds, because platforms cancel a subscription that is answered otherwise: an
 order that is not paid, one without codes, one that cannot be read (kept in quarantine), and one that is not of the shape
 its source expects (a sample is kept in quarantine). A bad signature is 401. A failure on this side is 503, after which the shop
-delivers again. Deliveries may come twice and in any order: the worker activates a code once for its order.
+delivers again. Deliveries may come twice and in any order: the worker activates a code once for its order, and only
+that order can give it back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from activate import bodies
-from activate.activation_queue import ActivationQueue, FetchMessage, Message, Unqueued
+from activate.activation_queue import DEACTIVATE, Action, ActivationQueue, FetchMessage, Message, Unqueued
 from activate.bodies import UnreadableBody
 from activate.orders import Calls, Order, Reading, UnreadableOrder
 from activate.paths import Means
@@ -49,6 +50,8 @@ class Result(StrEnum):
     """`paid` found nothing: the body is not of the shape that the source expects."""
     NO_CODES = "no_codes"
     """Paid, and without a code of any configured program."""
+    REVERSED = "reversed"
+    """Cancelled or refunded in full, whether its codes are given back or not."""
     HANDSHAKE = "handshake"
     UNREADABLE = "unreadable"
     BAD_SIGNATURE = "bad_signature"
@@ -199,14 +202,15 @@ class Intake:
 
     def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
         """Queue every code of the delivery's orders, and every call that will return codes; return the number of messages."""
+        received_at = now.isoformat()
         messages: list[Message | FetchMessage] = [
-            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, now.isoformat())
+            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, received_at, _action(order))
             for order in readings
             if isinstance(order, Order)
             for code, loyalty_id in order.codes
         ]
         messages += [
-            FetchMessage(path, calls.order_id, source.name, now.isoformat())
+            FetchMessage(path, calls.order_id, source.name, received_at, _action(calls))
             for calls in readings
             if isinstance(calls, Calls)
             for path in calls.paths
@@ -242,7 +246,7 @@ class Intake:
                 if reading.codes:
                     order_id = f"{source.name}/{reading.id}"
                     logger.info(
-                        "An order's codes are queued",
+                        "A reversed order's codes are queued" if reading.reversed else "An order's codes are queued",
                         source=source.name,
                         order_id=order_id,
                         accepted=len(reading.codes),
@@ -284,6 +288,8 @@ def result_of(reading: Reading) -> Result:
     match reading:
         case UnreadableOrder():
             return Result.UNREADABLE
+        case Means.REVERSED | Order(reversed=True) | Calls(reversed=True):
+            return Result.REVERSED
         case Order():
             return Result.ACCEPTED if reading.codes else Result.NO_CODES
         case Calls():
@@ -291,6 +297,10 @@ def result_of(reading: Reading) -> Result:
         case Means.NOT_PAID:
             return Result.NOT_PAID
     return Result.UNRECOGNISED
+
+
+def _action(order: Order | Calls) -> Action | None:
+    return DEACTIVATE if order.reversed else None
 
 
 def _refuse(error: UnknownSource | SourceUnavailable) -> None:

@@ -1,4 +1,4 @@
-"""Reading orders: whether each is paid, its id, its promo codes, and the loyalty program of each code.
+"""Reading orders: whether each is paid or reversed, its id, its promo codes, and the loyalty program of each code.
 
 JMESPath finds the values. The texts are then processed in this order: undo HTML's escapes, split, capture a part, trim, change
 case, normalise (Unicode's NFC), drop duplicates. Then each code is matched with a program.
@@ -38,6 +38,9 @@ CASES: Final[Mapping[str, Callable[[str], str]]] = {"keep": str, "upper": str.up
 ESCAPES: Final = ("html",)
 """The values of the setting `unescape`."""
 
+ON_REVERSAL: Final = ("ignore", "deactivate")
+"""The values of the setting `on_reversal`: only count a reversed order, or give its codes back."""
+
 
 class UnreadableOrder(ValueError):
     """An order in which a setting does not find what it should. The message names the setting, and quotes no value."""
@@ -53,7 +56,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Order:
-    """A paid order."""
+    """A paid order, or a reversed one whose codes are to be given back."""
 
     id: str
     """The shop's own id, as text; `""` if the order has no code at all."""
@@ -63,20 +66,23 @@ class Order:
     """The codes that belong to none of the programs."""
     unusable: tuple[object, ...] = ()
     """The values that cannot be codes: too long, with control characters in them, or not texts."""
+    reversed: bool = False
 
 
 @dataclass(frozen=True)
 class Calls:
-    """A paid order whose codes have to be requested from the shop's API."""
+    """A paid or reversed order that, or whose codes, have to be requested from the shop's API."""
 
     paths: tuple[str, ...]
     """One for each call."""
     order_id: str
     """The shop's own id, if the webhook has it; `""` if the answer has."""
+    reversed: bool = False
+    """Whether the webhook says that the order is reversed; where the answer is the order, the answer says it."""
 
 
 Reading = Order | Calls | Means | UnreadableOrder
-"""The result of reading one order of a delivery; never `Means.PAID`."""
+"""The result of reading one order of a delivery; never `Means.PAID`. `Means.REVERSED`: reversed, and nothing is to be done."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,13 @@ class Reader:
     unescape: str = ""
     json_fields: tuple[str, ...] = ()
     """The fields at an order's top level that may hold JSON as text."""
+    reversed: ParsedResult | None = None
+    on_reversal: str = "ignore"
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether the codes of a reversed order are given back."""
+        return self.on_reversal == "deactivate"
 
     def read(self, body: Any) -> list[Reading]:
         """Read every order in a body separately, all within one time budget.
@@ -139,22 +152,43 @@ class Reader:
         """
         return self._evaluate("paid", lambda: search.means(self.paid, body))
 
+    def state(self, body: Any, search: Search) -> Means:
+        """What `paid` and `reversed` say together of an order.
+
+        `reversed` is asked only of what `paid` recognises as an order. Where reversed orders are only counted, a paid order is
+        paid whatever `reversed` would say.
+
+        Raises:
+            UnreadableOrder: an expression does not fit the body, or both say yes.
+        """
+        _, means = self.means(body, search)
+        expression = self.reversed
+        asked = means is Means.NOT_PAID or (means is Means.PAID and self.gives_back)
+        if expression is None or not asked:
+            return means
+        if not self._evaluate("reversed", lambda: search.affirms(expression, body)):
+            return means
+        if means is Means.PAID:
+            raise UnreadableOrder("reversed: it says yes, and so does paid: change one of them, so that only one can")
+        return Means.REVERSED
+
     def _read_order(self, body: Any, search: Search) -> Reading:
         try:
-            _, means = self.means(body, search)
-            return self._read_paid(body, search) if means is Means.PAID else means
+            state = self.state(body, search)
+            is_reversed = state is Means.REVERSED
+            acts = state is Means.PAID or (is_reversed and self.gives_back)
+            return self.read_codes(body, search, is_reversed=is_reversed) if acts else state
         except UnreadableOrder as error:
             return error
 
-    def read_codes(self, body: Any, order_id: str) -> Order:
-        """Read only the codes of an order that is known to be paid.
+    def read_codes(self, body: Any, search: Search, order_id: str = "", *, is_reversed: bool = False) -> Order:
+        """Read the codes of an order of which it is known what is to be done with them.
+
+        `order_id`: the order's id; `""` to find it in the body.
 
         Raises:
-            UnreadableOrder: they cannot be read.
+            UnreadableOrder: they, or the id, cannot be read.
         """
-        return self._read_paid(body, Search(), order_id)
-
-    def _read_paid(self, body: Any, search: Search, order_id: str = "") -> Order:
         texts, unusable = _texts(self._find(search, "codes", body))
         try:
             candidates = self._candidates(texts, search)
@@ -163,12 +197,13 @@ class Reader:
             raise UnreadableOrder("codes: matching them takes too long") from error
         unusable += [code for code in candidates if code not in programs]
         if not candidates and not unusable:
-            return Order("")
+            return Order("", reversed=is_reversed)
         return Order(
             order_id or self.id_of(body, search),
             tuple((code, program.loyalty_id) for code, program in programs.items() if program),
             tuple(code for code, program in programs.items() if not program),
             tuple(unusable),
+            is_reversed,
         )
 
     def _candidates(self, texts: Sequence[str], search: Search) -> list[str]:

@@ -33,12 +33,14 @@ or [::0]; its own are ValueErrors, and so is `OutOfTime`."""
 
 
 class Means(StrEnum):
-    """What the value that `paid` finds means."""
+    """What the values that `paid` and `reversed` find mean."""
 
     PAID = "paid"
     NOT_PAID = "not_paid"
     UNRECOGNISED = "unrecognised"
-    """Nothing was found: the body is not of the shape that the source expects."""
+    """`paid` found nothing: the body is not of the shape that the source expects."""
+    REVERSED = "reversed"
+    """Not paid, and `reversed` gave a definite yes."""
 
 
 class OutOfTime(ValueError):
@@ -74,7 +76,7 @@ class Search(TreeInterpreter):
         return self.visit(expression.parsed, body)
 
     def means(self, expression: ParsedResult, body: Any) -> tuple[Any, Means]:
-        """The value that an expression such as `paid` finds, and its meaning.
+        """The value that `paid` finds, and its meaning; never `Means.REVERSED`.
 
         Raises:
             EXPRESSION_ERRORS: the expression does not fit the body.
@@ -86,12 +88,28 @@ class Search(TreeInterpreter):
             return value, Means.PAID
         return value, Means.NOT_PAID if self.reaches(expression, body) else Means.UNRECOGNISED
 
+    def affirms(self, expression: ParsedResult, body: Any) -> bool:
+        """Whether `reversed` gives a definite yes: something other than a no, from a path that exists in the body.
+
+        `state != 'open'` is true even if there is no `state` at all; that is no yes.
+
+        Raises:
+            EXPRESSION_ERRORS: the expression does not fit the body.
+        """
+        value = self.find(expression, body)
+        return value is not None and not is_no(value) and self.reaches(expression, body)
+
     def reaches(self, expression: ParsedResult, body: Any) -> bool:
         """Whether any of the paths that the expression compares exists in the body.
 
         `state == 'paid'` is false even if there is no `state` at all; then nothing was found, which is not a "no".
         """
         return any(self.visit(operand, body) is not None for operand in _operands(expression.parsed))
+
+
+def is_constant(expression: ParsedResult) -> bool:
+    """Whether an expression gives the same for every body, as `true` does, because no path is in it."""
+    return next(_operands(expression.parsed), None) is None
 
 
 def is_no(value: object) -> bool:

@@ -1,6 +1,7 @@
 """The known platforms, each a row of settings as in the document of sources. A new platform is a new row.
 
-In a body that is not an order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid".
+In a body that is not an order of the platform's, `paid` finds null: that is "unrecognised", and not "not paid". So does
+`reversed`, which is true only for an order that is cancelled, or refunded in full; a partial refund never makes it true.
 A source's own settings override its preset. A setting that a row omits has to be set by the merchant.
 A preset's regular expressions are fixed and safe, and so are compiled by `re`; an operator's are compiled by RE2.
 The sources of the facts are in docs/webhooks/, a page for each platform.
@@ -18,6 +19,8 @@ _SECRET_IN_URL: Final = {"scheme": "token", "query": "token", "field": "token"}
 _SALEOR_ORDER: Final = "(order || data.order || (data.*.order | [0]))"
 """The order in a subscription to `event { ... }`, and in one to an event by name, whose payload is in GraphQL's envelope."""
 
+_BIGCOMMERCE_STATUS: Final = "data.status.new_status_id"
+
 _ALWAYS: Final = "`true`"
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -29,6 +32,12 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         },
         # From the body, because the header with the topic is not signed. A test notification is voided and cancelled.
         "paid": "financial_status && contains(['paid', 'partially_refunded'], financial_status) && !cancelled_at",
+        # Who cancels refunds all or nothing; if a part was refunded nevertheless, a person has to decide.
+        # shopify.dev, "OrderDisplayFinancialStatus"; Shopify Help Center, "Canceling orders".
+        "reversed": (
+            "financial_status && (financial_status == 'refunded' || cancelled_at"
+            " && contains(['authorized', 'expired', 'paid', 'partially_paid', 'pending', 'voided'], financial_status))"
+        ),
         "order_id": "id",
         # Not discount_codes[].code, which also lists the titles of discounts that staff typed in by hand.
         "codes": "discount_applications[?type == 'discount_code'].code",
@@ -37,6 +46,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "auth": {"scheme": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"},
         "handshake": re.compile("webhook_id=[0-9]+"),
         "paid": "status && contains(['processing', 'completed'], status)",
+        # An order of which a part was refunded keeps its status. WooCommerce documentation, "Order statuses".
+        "reversed": "status && contains(['cancelled', 'refunded'], status)",
         "order_id": "id",
         "codes": "coupon_lines[].code",
         # WooCommerce writes a code's & as &amp;: github.com/woocommerce/woocommerce/issues/44795.
@@ -45,18 +56,30 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "standard-webhooks": {
         "auth": {"scheme": "standard-webhooks"},
         "paid": "status && status == 'paid'",
+        "reversed": "status && contains(['cancelled', 'refunded'], status)",
         "order_id": "order_id",
         "codes": "codes",
     },
     "shopware": {
         "auth": {"scheme": "hmac", "header": "shopware-shop-signature", "encoding": "hex"},
         "paid": "data.event && data.event == 'state_enter.order_transaction.state.paid'",
+        # Not order_transaction.state.cancelled: a customer whose payment failed pays the same order by another transaction.
+        # Shopware developer documentation, "Webhook event reference" and "Using the state machine".
+        "reversed": (
+            "data.event && contains(['state_enter.order.state.cancelled',"
+            " 'state_enter.order_transaction.state.refunded'], data.event)"
+        ),
         "order_id": "data.payload.order.id",
         "codes": "data.payload.order.lineItems[?type == 'promotion'].payload.code",
     },
     "saleor": {
         "auth": {"scheme": "hmac", "header": "Saleor-Signature", "encoding": "hex"},
         "paid": f"{_SALEOR_ORDER}.isPaid",
+        # docs.saleor.io, "OrderStatus" and "PaymentChargeStatusEnum". The subscription's query has to ask for both fields.
+        "reversed": (
+            f"{_SALEOR_ORDER} | (status || paymentStatus)"
+            " && (status == 'CANCELED' || paymentStatus == 'FULLY_REFUNDED')"
+        ),
         "order_id": f"{_SALEOR_ORDER}.id",
         "codes": f"[{_SALEOR_ORDER}.voucherCode][?@]",
     },
@@ -81,6 +104,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "insales": {
         "auth": _SECRET_IN_URL,
         "paid": "financial_status && financial_status == 'paid'",
+        # InSales' word for a cancelled order. InSales API documentation, "Order".
+        "reversed": "fulfillment_status && fulfillment_status == 'declined'",
         "order_id": "id",
         # No `codes`: which field of discounts[] holds the code is not documented, and a wrong guess would go unnoticed.
     },
@@ -90,6 +115,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
             "type && contains(['checkout.session.completed', 'checkout.session.async_payment_succeeded'], type)"
             " && data.object.payment_status == 'paid'"
         ),
+        # The charge is refunded in full; the event comes for a part too. Stripe API reference, "The Charge object".
+        "reversed": "type && type == 'charge.refunded' && data.object.refunded",
         "order_id": "data.object.id",
         # Stripe's own discounts hold ids, not codes: the shop writes the code into the session's metadata.
         "codes": "[data.object.metadata.promo_code][?@]",
@@ -98,13 +125,17 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         # Ecwid signs only its event's id, and not the event's content; the order is fetched from its API.
         "auth": _SECRET_IN_URL,
         "paid": "paymentStatus && paymentStatus == 'PAID'",
+        # Ecwid developer documentation, "Get order".
+        "reversed": "paymentStatus && contains(['CANCELLED', 'REFUNDED'], paymentStatus)",
         "order_id": "id",
         "codes": "[discountCoupon.code][?@]",
     },
     "bigcommerce": {
         "auth": {"scheme": "standard-webhooks", "key_encoding": "text"},
         # Shipped, partially shipped, awaiting pickup, awaiting shipment, completed, awaiting fulfilment, partially refunded.
-        "paid": "data.status.new_status_id && contains(`[2, 3, 8, 9, 10, 11, 14]`, data.status.new_status_id)",
+        "paid": f"{_BIGCOMMERCE_STATUS} && contains(`[2, 3, 8, 9, 10, 11, 14]`, {_BIGCOMMERCE_STATUS})",
+        # Refunded, cancelled. BigCommerce developer documentation, "Order status".
+        "reversed": f"{_BIGCOMMERCE_STATUS} && contains(`[4, 5]`, {_BIGCOMMERCE_STATUS})",
         "order_id": "data.id",
         "codes": "[].code",
     },
@@ -146,9 +177,31 @@ FETCHES: Final[Mapping[str, Mapping[str, Any]]] = {
             "answers": "codes",
         },
         "codes": "[code][?@]",
+        # A refunded charge has no discounts, so its promotion codes cannot be fetched.
+        "reversed": None,
     },
 }
-"""Further presets for sources with `fetch`; a source can override each part of it."""
+"""Further presets for sources with `fetch`; a source can override each part of it. None: there is no such setting."""
+
+REVERSALS: Final[Mapping[str, Mapping[str, Any]]] = {
+    # Their orders have a state of the payment and one of the order: what was paid and then cancelled stays paid.
+    "saleor": {
+        "paid": (f"{_SALEOR_ORDER} | isPaid && status != 'CANCELED' && paymentStatus != 'FULLY_REFUNDED'"),
+    },
+    "insales": {
+        "paid": "financial_status && financial_status == 'paid' && fulfillment_status != 'declined'",
+    },
+    # A refunded charge does not name the Checkout session; both name the payment intent.
+    "stripe": {
+        "order_id": "data.object.payment_intent || data.object.id",
+    },
+    "ecwid": {
+        "fetch": {
+            "when": "data.newPaymentStatus && contains(['PAID', 'CANCELLED', 'REFUNDED'], data.newPaymentStatus)",
+        },
+    },
+}
+"""Further presets for sources with `on_reversal` `deactivate`; without it a source reads its orders as before there was one."""
 
 WITHOUT_FETCH: Final = frozenset({"insales", "stripe"})
 """The platforms of `FETCHES` whose sources may omit `fetch`."""

@@ -1,9 +1,10 @@
-"""The types of an activation that the ledger, the activation logic and the entry points share: its subject, and its results."""
+"""The types that the ledger, activations, reversals and the entry points share: what they are about, and their results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -15,6 +16,14 @@ MAX_TEXT: Final = LONGEST_CODE
 """Characters of a code or an order id."""
 
 
+class Action(StrEnum):
+    """What is requested for a code of an order."""
+
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    """The order gives the code back."""
+
+
 @dataclass(frozen=True)
 class Redemption:
     """A promo code and the order that used it. Without an order id, each request is a new redemption."""
@@ -22,16 +31,24 @@ class Redemption:
     code: str
     loyalty_id: int
     order_id: str | None = None
+    source: str | None = None
+    """The name of the webhook source that reported the order; None for a caller of the API."""
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> Redemption:
+    def from_fields(cls, fields: Mapping[str, Any], action: Action = Action.ACTIVATE) -> Redemption:
         """Read `{"code", "loyalty_id", "order_id"?}`; numbers may be text, as they are in XML.
+
+        To give a code back, `order_id` is required.
 
         Raises:
             InvalidField: names the field that is missing, wrong or unknown.
         """
         refuse_unknown(fields, {"code", "loyalty_id", "order_id"})
         order_id = fields.get("order_id")
+        if order_id is None and action is Action.DEACTIVATE:
+            raise InvalidField(
+                "order_id", 'is required: only the order that holds a code can give it back, such as "1001"'
+            )
         return cls(
             code=_text("code", fields.get("code"), "Code-1"),
             loyalty_id=loyalty_id("loyalty_id", fields.get("loyalty_id")),
@@ -59,13 +76,19 @@ def _order_id(value: object) -> str:
 
 
 class Outcome(StrEnum):
-    """How an activation ended, for certain."""
+    """How an activation or a reversal ended, for certain."""
 
     ACTIVATED = "activated"
     ALREADY_ACTIVATED = "already_activated"
     NOT_ATTACHED = "not_attached"
     EXPIRED = "expired"
     NOT_FOUND = "not_found"
+    RELEASED_BY_ORDER = "released_by_order"
+    """An activation: this order gave the code back, or was reversed before it was paid."""
+    DEACTIVATED = "deactivated"
+    """A reversal: the order held the code, and gave it back."""
+    NOT_HELD_BY_ORDER = "not_held_by_order"
+    """A reversal: the order did not hold the code. It is closed for that code from now on."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +104,11 @@ class Result:
     first_order: str | None = None
 
 
+Act = Callable[[Redemption, datetime], Result]
+"""Carries an action out in a run that Lambda ends at that time. Raises `TryAgain` if there is no outcome yet."""
+
 Reason = Literal[AltcraftFailure, "token_unreadable", "unconfirmed", "unsettled", "in_progress", "table_unavailable"]
-"""Why an activation has no outcome yet. It is in the API's answer, a metric, the ledger and the dead letter."""
+"""Why an activation or a reversal has no outcome yet. It is in the API's answer, a metric, the ledger and the dead letter."""
 
 FetchReason = Literal["shop_unreachable", "shop_refused", "shop_incoherent", "source_unavailable", "queue_unavailable"]
 """Why a call to a shop's API has no outcome yet."""
@@ -92,7 +118,7 @@ QueueReason = Literal["out_of_time", "altcraft_down"]
 
 
 class TryAgain(Exception):
-    """The activation has no outcome yet; repeating the request is safe and may succeed later.
+    """There is no outcome yet; repeating the request is safe and may succeed later.
 
     `altcraft_down`: Altcraft did not work, so other requests would fail too; `refusal`: Altcraft's error, if there was one.
     """

@@ -21,6 +21,8 @@ class Settings:
     redemptions_table: str
     export_bucket: str
     export_prefix: str = ""
+    event_bus_name: str = ""
+    """Empty: no events are sent."""
     altcraft_wire: Wire = "json"
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from activate import checks, signatures
 from activate.checks import Check, InvalidSettings
-from activate.orders import CASES, ESCAPES, Program, Reader
+from activate.orders import CASES, ESCAPES, ON_REVERSAL, Program, Reader
+from activate.paths import is_constant
 from activate.patterns import ANYTHING, Pattern
-from activate.presets import FETCHES, PRESETS, WITHOUT_FETCH
+from activate.presets import FETCHES, PRESETS, REVERSALS, WITHOUT_FETCH
 from activate.signatures import Auth, SharedSecret
 from lambda_support.secrets import SecretError
 from lambda_support.telemetry import logger
@@ -133,6 +134,8 @@ SETTINGS: Final[Mapping[str, Check]] = {
     "challenge": checks.text,
     "event_source": checks.text,
     "paid": checks.expression,
+    "reversed": checks.expression,
+    "on_reversal": checks.one_of(ON_REVERSAL),
     "order_id": checks.expression,
     "codes": checks.expression,
     "split": checks.text,
@@ -144,7 +147,7 @@ SETTINGS: Final[Mapping[str, Check]] = {
 """Every setting of a source, and its check."""
 
 
-_READING: Final = ("split", "capture", "case", "unescape", "json_fields")
+_READING: Final = ("split", "capture", "case", "unescape", "json_fields", "reversed", "on_reversal")
 """The optional settings of the `Reader`."""
 
 
@@ -192,6 +195,8 @@ def source(name: str, settings: object) -> Source:
         faults.append(("secrets", "is missing: without a secret nothing can be verified"))
     if values.get("platform") in FETCHES and values["platform"] not in WITHOUT_FETCH and "fetch" not in values:
         faults.append(("fetch", "is missing: this platform's webhook holds only an id"))
+    if values.get("on_reversal") == "deactivate":
+        faults += _indistinct(values)
     if faults:
         raise InvalidSettings(*faults)
     programs = values["programs"] if "programs" in values else (Program(ANYTHING, values["loyalty_id"]),)
@@ -208,15 +213,36 @@ def source(name: str, settings: object) -> Source:
     )
 
 
+def _indistinct(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Why a reversed order cannot be known from a paid one."""
+    faults = []
+    if "reversed" not in values:
+        remedy = "; without fetch there is one" if "reversed" in PRESETS.get(values.get("platform", ""), {}) else ""
+        faults.append(
+            (
+                "reversed",
+                f"is missing, and no preset has it{remedy}: with on_reversal deactivate, say which order is reversed",
+            )
+        )
+    if "paid" in values and is_constant(values["paid"]):
+        faults.append(
+            ("paid", "says the same of every order: with on_reversal deactivate, say by what a paid order is known")
+        )
+    return faults
+
+
 def _completed(platform: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a source's settings into its platform's preset, and the parts of its `fetch` into the preset's."""
-    completed = {**PRESETS.get(platform, {})}
-    if "fetch" in settings and platform in FETCHES:
-        completed |= FETCHES[platform]
-    completed |= settings
-    written, preset = settings.get("fetch"), FETCHES.get(platform, {}).get("fetch")
-    if isinstance(written, Mapping) and preset:
-        completed["fetch"] = {**preset, **written}
+    """Merge a source's settings into its platform's presets, and the parts of its `fetch` into theirs."""
+    rows = [PRESETS.get(platform, {})]
+    if "fetch" in settings:
+        rows.append(FETCHES.get(platform, {}))
+    if settings.get("on_reversal") == "deactivate":
+        rows.append(REVERSALS.get(platform, {}))
+    preset = {name: value for row in rows for name, value in row.items() if name != "fetch"}
+    completed = {name: value for name, value in preset.items() if value is not None} | dict(settings)
+    if isinstance(written := settings.get("fetch"), Mapping):
+        parts = [row["fetch"] for row in rows if "fetch" in row]
+        completed["fetch"] = {name: value for part in (*parts, written) for name, value in part.items()}
     return completed
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,7 +19,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.activation_queue import FetchMessage, fetch_message
-from activate.redemption import Redemption, TryAgain
+from activate.redemption import Act, Action, Redemption, TryAgain
 from activate.telemetry import record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.telemetry import Metric, count, logger
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from activate.activation import Activator
+    from activate.ledger import Ledger
     from activate.redemption import Result
 
 T = TypeVar("T")
@@ -77,14 +78,16 @@ class Worker:
 
     def __init__(
         self,
-        activator: Activator,
+        acts: Mapping[Action, Act],
+        ledger: Ledger,
         sqs: Any,
         queue_url: str,
         dead_letter_queue_url: str,
         fetch: Callable[[FetchMessage], None] | None = None,
     ) -> None:
         """`fetch`: handles the messages that request a call to a shop's API."""
-        self._activator = activator
+        self._acts = acts
+        self._ledger = ledger
         self._fetch = fetch
         self._sqs = sqs
         self._queue_url = queue_url
@@ -126,7 +129,9 @@ class Worker:
             # A redelivered message must be the same request: without an order id, the message's id serves as one.
             order_id = order.get("order_id") or f"message/{message.message_id}"
             fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
-            redemption = Redemption.from_fields(fields)
+            action = Action(order.get("action", Action.ACTIVATE))
+            source = order.get("source")
+            redemption = replace(Redemption.from_fields(fields), source=source if isinstance(source, str) else None)
         except (ValueError, AttributeError, RecursionError) as error:
             detail = str(error) if isinstance(error, InvalidField) else "the message was not sent by the intake"
             self._give_up(message, "unreadable", detail)
@@ -134,10 +139,19 @@ class Worker:
         with logger.append_context_keys(source=order.get("source"), order_id=redemption.order_id):
             # At each try, because SQS's own metric of age ignores a message that was received more than three times.
             count(Metric.MESSAGE_AGE, _seconds_since(message, "SentTimestamp"))
-            if result := self._attempt(message, age, until, partial(self._activate, redemption, until)):
-                record(redemption, result)
+            act = partial(self._act, action, redemption, until)
+            if result := self._attempt(message, age, until, act, action, redemption):
+                record(action, redemption, result)
 
-    def _attempt(self, message: SQSRecord, age: float, until: datetime, work: Callable[[], T]) -> T | None:
+    def _attempt(
+        self,
+        message: SQSRecord,
+        age: float,
+        until: datetime,
+        work: Callable[[], T],
+        action: Action = Action.ACTIVATE,
+        redemption: Redemption | None = None,
+    ) -> T | None:
         """Do a message's work. Without an outcome, the message is put back with a backoff, or after a day given up: then None.
 
         Raises:
@@ -149,16 +163,18 @@ class Worker:
         except TryAgain as failure:
             # A message is not given up by a try in which Altcraft was not called.
             if age < MAX_AGE_SECONDS or failure.reason in {"out_of_time", "altcraft_down", "in_progress"}:
-                self._put_back(message, age, failure)
+                self._put_back(message, age, action, failure)
                 raise
             self._give_up(message, failure.reason, str(failure))
+            if redemption:
+                self._ledger.note("given_up", redemption, failure.reason)
         return None
 
-    def _activate(self, redemption: Redemption, until: datetime) -> Result:
+    def _act(self, action: Action, redemption: Redemption, until: datetime) -> Result:
         if time.monotonic() < self._breaker_open_until:
             raise TryAgain("altcraft_down", "Altcraft failed several times in a row: not called", altcraft_down=True)
         try:
-            result = self._activator.activate(redemption, until)
+            result = self._acts[action](redemption, until)
         except TryAgain as failure:
             if failure.altcraft_down:
                 self._failures += 1
@@ -168,9 +184,9 @@ class Worker:
         self._failures = 0
         return result
 
-    def _put_back(self, message: SQSRecord, age: float, failure: TryAgain) -> None:
+    def _put_back(self, message: SQSRecord, age: float, action: Action, failure: TryAgain) -> None:
         seconds = backoff(age)
-        record_failure(failure)
+        record_failure(action, failure)
         try:
             self._sqs.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=seconds

@@ -34,11 +34,14 @@ if TYPE_CHECKING:
 
 FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
-_READ: Final = frozenset({Result.ACCEPTED, Result.NOT_PAID, Result.NO_CODES, Result.HANDSHAKE})
+_READ: Final = frozenset({Result.ACCEPTED, Result.NOT_PAID, Result.NO_CODES, Result.REVERSED, Result.HANDSHAKE})
 """What became of a delivery that was read."""
 
 Explanation = dict[str, Any]
-"""`result`, `paid`, `order_id`, `codes`, `reversed`, `fault`: of several orders, the first's at fault, and all in `orders`."""
+"""`result`, `paid`, `order_id`, `codes`, `reversed`, `fault`: of several orders, the first's at fault, and all in `orders`.
+
+`reversed`: the order is cancelled or refunded in full, and those of `codes` that are not dropped would be given back.
+"""
 
 
 def explanation(document: Document, name: str, body: bytes, media_type: str) -> Explanation:
@@ -76,24 +79,33 @@ def _nothing(result: Result, setting: str = "", message: str = "") -> Explanatio
 
 def _order(source: Source, body: Any, reading: Reading) -> Explanation:
     explained = _nothing(result_of(reading))
+    explained["reversed"] = explained["result"] is Result.REVERSED
     reader, fetch, search = source.reader, source.fetch, Search()
     try:
         value, means = fetch.means(reader, body, search) if fetch else reader.means(body, search)
         explained["paid"] = {"value": value, "means": means}
-        in_webhook = means is Means.PAID and (fetch is None or fetch.answers == "codes")
-        explained["order_id"] = reader.id_of(body, search) if in_webhook else None
+        in_webhook = fetch is None or fetch.answers == "codes"
+        if in_webhook and (means is Means.PAID or explained["reversed"]):
+            explained["order_id"] = reader.id_of(body, search)
+        if reading is Means.REVERSED and fetch is None:
+            explained["codes"] = _codes(reader.read_codes(body, search), "on_reversal is ignore: nothing is given back")
     except UnreadableOrder:
         pass  # the reading says so, or it is an order without codes, which needs no id
     if fetch and isinstance(reading, Calls):
         explained["fetch"] = [f"{fetch.method} https://{fetch.host}{path}" for path in reading.paths]
     if isinstance(reading, Order):
-        codes: list[tuple[object, int | None, str | None]] = [(*found, None) for found in reading.codes]
-        codes += [(code, None, "no_program: no pattern of programs is found in it") for code in reading.foreign]
-        unusable = "unusable: it is no text, too long, or holds a control or invisible character"
-        codes += [(code, None, unusable) for code in reading.unusable]
-        explained["codes"] = [dict(zip(("code", "loyalty_id", "dropped"), found, strict=True)) for found in codes]
+        explained["codes"] = _codes(reading)
     explained["fault"] = _fault(source, body, reading, explained)
     return explained
+
+
+def _codes(order: Order, dropped: str | None = None) -> list[dict[str, object]]:
+    """Every code of an order, and why it is dropped; `dropped`: why all of them are."""
+    codes: list[tuple[object, int | None, str | None]] = [(*found, dropped) for found in order.codes]
+    codes += [(code, None, "no_program: no pattern of programs is found in it") for code in order.foreign]
+    unusable = "unusable: it is no text, too long, or holds a control or invisible character"
+    codes += [(code, None, unusable) for code in order.unusable]
+    return [dict(zip(("code", "loyalty_id", "dropped"), found, strict=True)) for found in codes]
 
 
 def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) -> dict[str, Any] | None:
@@ -105,11 +117,13 @@ def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) 
             setting, message = _asks(source, explained["paid"]), "it finds nothing in the body"
         case Order() if not explained["codes"]:
             setting = "codes"
-            message = "it finds no code; a paid order without one is right, a path that leads nowhere is not"
+            message = "it finds no code; an order without one is right, a path that leads nowhere is not"
         case _:
             return None
+    both = setting == "reversed" and explained["paid"] and explained["paid"]["means"] is Means.PAID
+    paths = () if both else _paths(source, setting)
     try:
-        found = tuple(stop for path in _paths(source, setting) for stop in stops(path, body))
+        found = tuple(stop for path in paths for stop in stops(path, body))
     except (ValueError, TypeError, ArithmeticError, RecursionError):
         found = ()
     if found:
@@ -119,7 +133,7 @@ def _fault(source: Source, body: Any, reading: Reading, explained: Explanation) 
 
 def _asks(source: Source, paid: Mapping[str, Any] | None) -> str:
     """The setting by which a webhook's body is not recognised."""
-    if source.fetch and paid and paid["means"] is Means.PAID:
+    if source.fetch and paid and paid["means"] is not Means.UNRECOGNISED:
         return "fetch.path"
     return "paid" if source.fetch is None or source.fetch.answers == "codes" else "fetch.when"
 

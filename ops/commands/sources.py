@@ -38,6 +38,15 @@ PASTE: Final = {
 }
 """Where in each platform the address goes; docs/webhooks/ says more."""
 
+PASTE_FOR_REVERSALS: Final = {
+    "shopify": "the same URL for the events Order cancellation and Order update",
+    "standard-webhooks": "post the same with status cancelled or refunded",
+    "shopware": "webhooks for state_enter.order.state.cancelled and state_enter.order_transaction.state.refunded too",
+    "saleor": "events ORDER_CANCELLED and ORDER_FULLY_REFUNDED too, and status and paymentStatus in the query",
+    "stripe": "event charge.refunded too; the code also in payment_intent_data.metadata",
+}
+"""What else a source with `on_reversal` `deactivate` needs; the other platforms report reversed orders by the same webhook."""
+
 
 def checked(text: str) -> dict[str, Source]:
     """The sources of a document, every one of which can be used.
@@ -90,6 +99,8 @@ def instructions(text: str, sources: Mapping[str, Source], webhook_url: str) -> 
         lines += [f"{name} ({platform})"]
         if source.keys:
             lines += [f"  {webhook_url}{name}{query}", f"  Paste it into {platform}: {PASTE[platform]}."]
+        if source.keys and source.reader.gives_back and platform in PASTE_FOR_REVERSALS:
+            lines += [f"  To give codes back: {PASTE_FOR_REVERSALS[platform]}."]
         if query:
             lines += ["  SECRET stands for the first of its secrets: the whole address is to be kept secret."]
         if source.event_source:

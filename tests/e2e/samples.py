@@ -3,6 +3,7 @@
 from typing import Any
 
 from altcraft.wire import MEDIA_TYPES, Wire, decode
+from docs.generate.sample_events import REVERSALS
 from local.emulator import Emulator
 from tests.e2e.conftest import EVENTS
 
@@ -44,6 +45,7 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "webhook-tilda-json.json": ("ActivateFunction", 200, {}),
     "webhook-tilda.json": ("ActivateFunction", 200, {}),
     "webhook-woocommerce.json": ("ActivateFunction", 200, {}),
+    **{file: ("ActivateFunction", 200, {}) for file in REVERSALS},
 }
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from activate.ledger import Ledger
+from activate.redemption import Outcome, Redemption
 from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
 from local.emulator.settings import Settings
 from local.stack import Options, Stack
@@ -23,8 +25,9 @@ from local.waiting import wait_until
 from tests.description import COMPONENTS, OPERATIONS, PROBLEM, TYPE, examples, kinds
 from tests.e2e.api import Api
 
-ACTIVATE, EXPORT, STATUS = (
+ACTIVATE, DEACTIVATE, EXPORT, STATUS = (
     "POST /promocodes/activate",
+    "POST /promocodes/deactivate",
     "POST /promocodes/export_all",
     "GET /promocodes/exports/{export_id}",
 )
@@ -43,7 +46,11 @@ Send = Callable[[str, object], requests.Response]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, and what Altcraft is set to before it. `before` sends another one first, and answers the path's variables."""
+    """A request, and what Altcraft is set to before it.
+
+    `held` brings about, by a mark of its code, that an order holds it. `before` sends another request first, and returns the
+    path's variables.
+    """
 
     body: object = None
     path: dict[str, str] = field(default_factory=dict)
@@ -53,6 +60,7 @@ class Asked:
     stack: str = "well"
     faults: Sequence[AnyFault] = ()
     settings: Settings = field(default_factory=Settings)
+    held: Callable[[Stack, str], None] | None = None
     before: Callable[[Stack, Send], dict[str, str]] | None = None
 
 
@@ -61,13 +69,59 @@ def of_code(code: str, **more: object) -> dict[str, object]:
     return {"code": code, "loyalty_id": 5, **more}
 
 
-def under_way(stack: Stack, send: Send) -> dict[str, str]:
+def redeemed(stack: Stack, code: str, loyalty_id: int = 5) -> Ledger:
+    """Have the order 1 hold a code, which Altcraft knows, in a stack that may lack its token."""
+    assert stack.emulator is not None
+    stack.emulator.programs.add(loyalty_id, code, attached=True, activated=True)
+    ledger = Ledger(stack.ready.redemptions_table, stack.aws.client("dynamodb"))
+    ledger.redeem(ledger.claim(Redemption(code, loyalty_id, "1"), datetime.now(UTC)), ())
+    return ledger
+
+
+def good(stack: Stack, mark: str) -> None:
+    """Have the order 1 hold the good code."""
+    redeemed(stack, f"GOOD-{mark}")
+
+
+def good_and_given_back(stack: Stack, mark: str) -> None:
+    """Have the order 1 give the good code back."""
+    ledger = redeemed(stack, f"GOOD-{mark}")
+    claim = ledger.claim_return(Redemption(f"GOOD-{mark}", 5, "1"), datetime.now(UTC))
+    ledger.close(claim, Outcome.DEACTIVATED, lost=False)
+
+
+def good_and_deleted(stack: Stack, mark: str) -> None:
+    """Have the order 1 hold the good code, which Altcraft does not know any more, while it knows another."""
+    redeemed(stack, f"GOOD-{mark}")
+    assert stack.emulator is not None
+    stack.emulator.programs.clear()
+    redeemed(stack, f"CONTROL-{mark}")
+
+
+def only_code(stack: Stack, mark: str) -> None:
+    """Have the order 1 hold the only known code of a program, which Altcraft does not know any more."""
+    dynamodb = stack.aws.client("dynamodb")
+    for item in dynamodb.scan(TableName=stack.ready.redemptions_table)["Items"]:
+        if item["loyalty_id"] == {"N": "8"}:
+            key = {name: item[name] for name in ("loyalty_id", "code")}
+            dynamodb.delete_item(TableName=stack.ready.redemptions_table, Key=key)
+    redeemed(stack, f"GOOD-{mark}", 8)
+    assert stack.emulator is not None
+    stack.emulator.programs.clear()
+
+
+def being_given_back(stack: Stack, send: Send) -> dict[str, str]:
+    """Have another request wait for Altcraft's answer."""
+    return under_way(stack, send, "deactivate", "update")
+
+
+def under_way(stack: Stack, send: Send, route: str = "activate", endpoint: str = "activate") -> dict[str, str]:
     """Have another request wait for Altcraft's answer."""
     altcraft = stack.emulator
     assert altcraft is not None
-    calls = altcraft.journal.calls["activate"]
-    threading.Thread(target=send, args=("/promocodes/activate", of_code("GOOD", order_id="1"))).start()
-    wait_until(lambda: altcraft.journal.calls["activate"] > calls)
+    calls = altcraft.journal.calls[endpoint]
+    threading.Thread(target=send, args=(f"/promocodes/{route}", of_code("GOOD", order_id="1"))).start()
+    wait_until(lambda: altcraft.journal.calls[endpoint] > calls)
     return {}
 
 
@@ -92,6 +146,7 @@ def written_by_hand(stack: Stack, _: Send) -> dict[str, str]:
 
 XML = {"Content-Type": "application/xml"}
 DOWN = [Page(calls=None, status=503)]
+UPDATE = frozenset({"update"})
 
 GIVEN: dict[tuple[str, int, str], Asked] = {
     (ACTIVATE, 200, ""): Asked(of_code("GOOD")),
@@ -119,6 +174,31 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (ACTIVATE, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
     (ACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
     (ACTIVATE, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
+    (ACTIVATE, 409, "released_by_order"): Asked(of_code("GOOD", order_id="1"), held=good_and_given_back),
+    (DEACTIVATE, 200, ""): Asked(of_code("GOOD", order_id="1"), held=good),
+    (DEACTIVATE, 400, "invalid_field"): Asked(of_code("GOOD")),
+    (DEACTIVATE, 400, "malformed_body"): Asked("<xml>", headers=XML),
+    (DEACTIVATE, 403, "api_key_required"): Asked(of_code("GOOD", order_id="1"), key=False),
+    (DEACTIVATE, 404, "not_found"): Asked(of_code("GOOD", order_id="1"), held=good_and_deleted),
+    (DEACTIVATE, 409, "not_held_by_order"): Asked(of_code("GOOD", order_id="2"), held=good),
+    (DEACTIVATE, 413, "too_large"): Asked("x" * 5_000_000),
+    (DEACTIVATE, 415, "unsupported_media_type"): Asked("code=GOOD-1", headers={"Content-Type": "text/plain"}),
+    **{
+        (DEACTIVATE, 503, reason): replace(asked, body=of_code("GOOD", order_id="1"), held=good)
+        for reason, asked in {
+            "refused": Asked(faults=[Refuse(endpoints=UPDATE, error=777, error_text="no")]),
+            "altcraft_failing": Asked(faults=[Refuse(calls=None, error=402, error_text="")]),
+            "altcraft_unreachable": Asked(faults=DOWN),
+            "altcraft_incoherent": Asked(faults=[Page(calls=None, status=200)]),
+            "unsettled": Asked(faults=[Drop(endpoints=UPDATE)]),
+            "token_refused": Asked(settings=Settings(tokens=frozenset({"another"}))),
+            "in_progress": Asked(faults=[Delay(seconds=6, endpoints=UPDATE)], before=being_given_back),
+            "token_unreadable": Asked(stack="tokenless"),
+        }.items()
+    },
+    (DEACTIVATE, 503, "unconfirmed"): Asked(of_code("GOOD", order_id="1") | {"loyalty_id": 8}, held=only_code),
+    (DEACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
+    (DEACTIVATE, 503, "not_configured"): Asked(of_code("GOOD", order_id="1"), stack="unset"),
     (EXPORT, 202, ""): Asked({"loyalty_id": 5, "accept_fewer": True}),
     (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
     (EXPORT, 400, "malformed_body"): Asked("[]"),
@@ -202,6 +282,8 @@ def ask(stack: Stack, route: str, asked: Asked, accept: str) -> requests.Respons
     altcraft.programs.add(5, f"USED-{mark}", attached=True, activated=True)
     altcraft.programs.add(5, f"OLD-{mark}", attached=True, expire_date=datetime(2024, 12, 31, tzinfo=UTC))
     altcraft.programs.add(5, f"FREE-{mark}")
+    if asked.held:
+        asked.held(stack, mark)
     altcraft.settings = asked.settings
     altcraft.faults.set(asked.faults)
     api = Api(stack.ready.api_url, stack.ready.api_key)

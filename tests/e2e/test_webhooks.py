@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from activate.sources import parse
-from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, REVERSALS, SOURCES
 from local.emulator import Emulator
 from local.stack import Stack
 from local.waiting import wait_until
@@ -115,9 +115,8 @@ def test_given_a_challenge_then_it_comes_back_as_plain_text(api: Api) -> None:
     assert response.headers["Content-Type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("name", sorted(source for source, _ in DELIVERIES.values()))
-def test_given_each_platforms_body_signed_now_then_it_is_accepted(api: Api, name: str) -> None:
-    file = dict(DELIVERIES.values())[name]
+@pytest.mark.parametrize(("name", "file"), sorted({*DELIVERIES.values(), *REVERSALS.values()}))
+def test_given_each_platforms_body_signed_now_then_it_is_accepted(api: Api, name: str, file: str) -> None:
     body, media_type = (EVENTS / "bodies" / file).read_bytes(), MEDIA_TYPES["." + file.rpartition(".")[2]]
     delivery = sign(parse(SOURCES.read_text()).sources[name], body, media_type, delivery_id="d-1", now=time.time())
     response = deliver(api, name, delivery.body, delivery.headers, delivery.query)

@@ -1,11 +1,12 @@
-"""Helpers for tests of activations: an activator with a real table and a real client, and its secret."""
+"""Helpers for tests of activations and reversals, with a real table and a real client."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from activate.activation import Activator
 from activate.ledger import Ledger
-from activate.redemption import Redemption, Result
+from activate.redemption import Act, Action, Redemption, Result
+from activate.reversal import Reverser
 from altcraft.client import Client
 from altcraft.token import Token
 from altcraft.wire import Wire
@@ -20,16 +21,24 @@ def deadline(seconds: float = 60) -> datetime:
 
 @dataclass
 class Orders:
-    """Activates codes for orders, each in a run with a minute left."""
+    """Activates codes for orders, or gives them back, each in a run with a minute left."""
 
     activator: Activator
+    reverser: Reverser
     ledger: Ledger
+
+    @property
+    def acts(self) -> dict[Action, Act]:
+        return {Action.ACTIVATE: self.activator.activate, Action.DEACTIVATE: self.reverser.deactivate}
 
     def activate(self, code: str, order_id: str | None = "1001", loyalty_id: int = 5) -> Result:
         return self.activator.activate(Redemption(code, loyalty_id, order_id), deadline())
+
+    def deactivate(self, code: str, order_id: str = "1001", loyalty_id: int = 5) -> Result:
+        return self.reverser.deactivate(Redemption(code, loyalty_id, order_id), deadline())
 
 
 def make_orders(url: str, aws: Aws, table: str, wire: Wire = "json", secret: Secret | None = None) -> Orders:
     ledger = Ledger(table, aws.client("dynamodb"))
     client = Client(url, Token(secret or Secret()), wire)
-    return Orders(Activator(client, ledger), ledger)
+    return Orders(Activator(client, ledger), Reverser(client, ledger), ledger)

@@ -71,7 +71,7 @@ class ThroughTheQueue:
         )
 
     def __call__(self, orders: Orders, code: str) -> Outcome | None:
-        worker = Worker(orders.activator, self._sqs, self.queue_url, self.dead_letter_queue_url)
+        worker = Worker(orders.acts, orders.ledger, self._sqs, self.queue_url, self.dead_letter_queue_url)
         message = {"code": code, "loyalty_id": 5, "order_id": f"order of {code}", "source": "shop"}
         record = {"messageId": code, "receiptHandle": code, "body": json.dumps(message), "attributes": {}}
         context: Any = None

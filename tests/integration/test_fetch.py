@@ -31,6 +31,7 @@ from tests.integration.activators import deadline
 from tests.secret import Secret
 
 DOCUMENT: dict[str, Any] = json.loads(SOURCES.read_text())
+DOCUMENT["insales-coupons"]["on_reversal"] = "deactivate"
 
 
 class Shops:
@@ -111,9 +112,9 @@ class Bench:
 
     def work(self, received: list[dict[str, Any]], *, first_received_ms_ago: int = 0) -> list[str]:
         """The messages that come back from the worker."""
-        activator: Any = None  # no message here is a code
+        ledger: Any = None  # no message here is a code
         context: Any = None  # Powertools only passes it on
-        worker = Worker(activator, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
+        worker = Worker({}, ledger, self.sqs, self.queue_url, self.dead_letters_url, self.fetcher.take)
         first = "ApproximateFirstReceiveTimestamp"
         records = [
             {
@@ -169,6 +170,64 @@ def test_given_a_webhook_with_an_id_then_the_shops_api_is_called_and_its_codes_a
     assert [(message["code"], message["loyalty_id"], message["order_id"]) for message in queued] == [
         (code, 5, order_id)
     ]
+
+
+REFUNDED: dict[str, Any] = {"id": "XJ12H", "paymentStatus": "REFUNDED", "discountCoupon": {"code": "Code-21"}}
+
+
+class TestReversals:
+    @pytest.mark.parametrize(
+        ("name", "body", "order_id", "code"),
+        [
+            ("ecwid", "ecwid-reversed.json", "ecwid/XJ12H", "Code-21"),
+            ("bigcommerce", "bigcommerce-reversed.json", "bigcommerce/250", "Code-22"),
+            ("insales-coupons", "insales-reversed.json", "insales-coupons/73012345", "Code-23"),
+        ],
+    )
+    def test_given_a_reversed_order_then_its_codes_are_fetched_and_queued_to_be_given_back(
+        self, bench: Bench, shops: Shops, name: str, body: str, order_id: str, code: str
+    ) -> None:
+        if name == "ecwid":
+            shops.answer = answering(REFUNDED)
+        bench.deliver(name, (EVENTS / "bodies" / body).read_bytes())
+        assert bench.work(bench.received()) == []
+        [queued] = [json.loads(message["Body"]) for message in bench.received()]
+        assert queued.pop("received_at")
+        assert queued == {
+            "code": code,
+            "loyalty_id": 5,
+            "order_id": order_id,
+            "source": name,
+            "action": "deactivate",
+        }
+
+    @pytest.mark.parametrize("status", ["PARTIALLY_REFUNDED", "AWAITING_PAYMENT"])
+    def test_given_an_order_that_is_refunded_in_part_by_now_then_nothing_is_queued(
+        self, bench: Bench, shops: Shops, status: str
+    ) -> None:
+        shops.answer = answering({**REFUNDED, "paymentStatus": status})
+        bench.fetcher.take(order())
+        assert not bench.received()
+
+    def test_given_an_order_that_was_refunded_since_its_webhook_then_its_codes_are_given_back(
+        self, bench: Bench, shops: Shops
+    ) -> None:
+        shops.answer = answering(REFUNDED)
+        bench.fetcher.take(order())
+        [queued] = [json.loads(message["Body"]) for message in bench.received()]
+        assert (queued["order_id"], queued["action"]) == ("ecwid/XJ12H", "deactivate")
+
+    def test_given_an_answer_that_is_paid_and_reversed_then_it_is_tried_again(
+        self, aws: Aws, shops: Shops, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tests")
+        shops.answer = answering(REFUNDED)
+        with Server(shops) as server:
+            bench = Bench(aws, server, {"ecwid": {**DOCUMENT["ecwid"], "paid": "paymentStatus"}})
+            with pytest.raises(TryAgain, match="reversed: it says yes, and so does paid") as raised:
+                bench.fetcher.take(order())
+            assert raised.value.reason == "shop_incoherent"
+            assert not bench.received()
 
 
 def order(name: str = "ecwid") -> FetchMessage:

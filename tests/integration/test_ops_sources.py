@@ -13,7 +13,7 @@ from docs.generate.sample_events import SOURCES
 from local.emulator.http import Request, Response, Server
 from local.engine import REGION, Aws
 from ops.commands import main
-from ops.commands.sources import PASTE, checked, instructions
+from ops.commands.sources import PASTE, PASTE_FOR_REVERSALS, checked, instructions
 from ops.errors import Unusable
 
 GOOD: dict[str, Any] = {"platform": "shopify", "secrets": ["hush-hush"], "loyalty_id": 5}
@@ -212,3 +212,11 @@ def test_given_a_source_of_events_alone_then_no_address_is_printed() -> None:
 
 def test_given_every_platform_then_the_place_to_paste_is_named() -> None:
     assert set(PASTE) == set(PRESETS)
+    assert set(PASTE_FOR_REVERSALS) <= {platform for platform, preset in PRESETS.items() if "reversed" in preset}
+
+
+@pytest.mark.parametrize(("on_reversal", "shown"), [("ignore", False), ("deactivate", True)])
+def test_given_a_source_that_gives_codes_back_then_what_else_it_needs_is_named(on_reversal: str, shown: bool) -> None:
+    text = json.dumps({"shop": {**GOOD, "on_reversal": on_reversal}})
+    out = instructions(text, checked(text), "https://api.example.com/webhooks/")
+    assert ("Order cancellation" in out) is shown

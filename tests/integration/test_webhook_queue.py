@@ -25,9 +25,10 @@ from local.engine import REGION, Aws
 SOURCES = {"eu-shop": {"platform": "shopify", "secrets": ["current"], "loyalty_id": 5, "case": "keep"}}
 
 
-def shopify(order_id: int, codes: list[str], secret: str = "current") -> Request:
+def shopify(order_id: int, codes: list[str], secret: str = "current", **changes: str) -> Request:
+    """A signed delivery of a paid order; `changes` override the order's fields."""
     applications = [{"type": "discount_code", "code": code} for code in codes]
-    order = {"id": order_id, "financial_status": "paid", "discount_applications": applications}
+    order = {"id": order_id, "financial_status": "paid", "discount_applications": applications, **changes}
     body = json.dumps(order, ensure_ascii=False).encode()
     signature = base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
     headers = {"content-type": "application/json", "x-shopify-hmac-sha256": signature}
@@ -49,6 +50,11 @@ class Stack:
             ActivationQueue(self.sqs, self.queue_url),
             Quarantine(lambda: self.s3, self.bucket, "shop/"),
         )
+
+    def give_back(self) -> None:
+        """Let the shop's reversed orders give their codes back, in the document of sources."""
+        document = {"eu-shop": {**SOURCES["eu-shop"], "on_reversal": "deactivate"}}
+        self.secrets.put_secret_value(SecretId=self.secret, SecretString=json.dumps(document))
 
     def queued(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -72,6 +78,39 @@ def test_given_an_order_with_codes_of_any_script_then_each_is_in_the_queue(stack
     assert {(message["order_id"], message["loyalty_id"], message["source"]) for message in queued} == {
         ("eu-shop/1001", 5, "eu-shop")
     }
+
+
+def test_given_reversed_orders_then_their_codes_are_in_the_queue_to_be_given_back(stack: Stack) -> None:
+    stack.give_back()
+    codes = [f"C-{number}" for number in range(12)]
+    answers = [
+        stack.intake.receive("eu-shop", request)
+        for request in (
+            shopify(1001, codes),
+            shopify(1001, codes, financial_status="partially_refunded"),
+            shopify(1001, codes, financial_status="refunded"),
+            shopify(1002, codes[:1], cancelled_at="2026-11-24T10:05:00+01:00"),
+        )
+    ]
+    assert [json.loads(answer["body"])["accepted"] for answer in answers] == [12, 12, 12, 1]
+    queued = stack.queued()
+    given_back = [message for message in queued if message.get("action") == "deactivate"]
+    activated = [message for message in queued if "action" not in message]
+    assert len(activated) == 24
+    assert {message["order_id"] for message in activated} == {"eu-shop/1001"}
+    assert sorted((message["order_id"], message["code"]) for message in given_back) == sorted(
+        [("eu-shop/1001", code) for code in codes] + [("eu-shop/1002", "C-0")]
+    )
+    assert {frozenset(message) for message in given_back} == {
+        frozenset({"code", "loyalty_id", "order_id", "source", "received_at", "action"})
+    }
+
+
+def test_given_reversed_orders_that_are_ignored_then_nothing_is_queued(stack: Stack) -> None:
+    answer = stack.intake.receive("eu-shop", shopify(1001, ["C-1"], financial_status="refunded"))
+    assert json.loads(answer["body"]) == {"accepted": 0}
+    assert not stack.queued()
+    assert "Contents" not in stack.s3.list_objects_v2(Bucket=stack.bucket)
 
 
 def test_given_codes_of_the_greatest_length_then_a_batch_still_fits(stack: Stack) -> None:

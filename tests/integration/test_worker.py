@@ -100,7 +100,8 @@ def bench(emulator: Emulator, aws: Aws, table: str) -> Bench:
         sqs.create_queue(QueueName=f"{name}-{uuid.uuid4()}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
         for name in ("activations", "dead")
     )
-    worker = Worker(make_orders(emulator.url, aws, table).activator, sqs, queue_url, dead_letter_queue_url)
+    orders = make_orders(emulator.url, aws, table)
+    worker = Worker(orders.acts, orders.ledger, sqs, queue_url, dead_letter_queue_url)
     emulator.programs.add(5, *(f"c{number}" for number in range(10)), attached=True)
     return Bench(worker, sqs, queue_url, dead_letter_queue_url, deadline(), aws.client("dynamodb"), table)
 
@@ -189,7 +190,8 @@ def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> 
 def test_a_message_that_cannot_be_sent_to_the_dead_letter_queue_comes_back(bench: Bench) -> None:
     bench.send("not json")
     event = bench.receive()
-    worker = Worker(bench.worker._activator, bench.sqs, bench.queue_url, bench.queue_url + "-gone")  # noqa: SLF001
+    ledger: Any = None
+    worker = Worker({}, ledger, bench.sqs, bench.queue_url, bench.queue_url + "-gone")
     failures = worker.work(event, CONTEXT, bench.until)["batchItemFailures"]
     assert [failure["itemIdentifier"] for failure in failures] == [event["Records"][0]["messageId"]]
 

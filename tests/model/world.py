@@ -51,6 +51,10 @@ class World:
     """Each activation that was carried out: when, of which code, by whom."""
     repeated: list[str] = field(default_factory=list)
     """Codes that were activated again although one of our requests had activated them."""
+    holders: dict[str, object] = field(default_factory=dict)
+    """By code, the order that got `activated`."""
+    given_back: list[tuple[datetime, str, object, object]] = field(default_factory=list)
+    """Each deactivation by one of our requests: when, of which code, which order had got `activated`, on whose behalf."""
     token_is_good: bool = True
     failing_calls: int = 0
     """The number of further calls that are refused with an undocumented error."""
@@ -83,6 +87,15 @@ class World:
         self.activations.append((self.now, name, by))
         if not code.activated_at:
             self.change(name, activated_at=self.now, activated_by=by)
+
+    def deactivate(self, name: str, by: object) -> None:
+        self._answer()
+        code = self.codes.get(name, Code(exists=False))
+        if not code.exists:
+            raise Refused(6, "no")
+        if code.activated_at:
+            self.given_back.append((self.now, name, self.holders.get(name), by))
+            self.change(name, activated_at=None, activated_by=None)
 
     def get(self, name: str) -> CodeState:
         self._answer()
@@ -131,6 +144,10 @@ class Table:
         self.items[name] = copy.deepcopy(Item)
         return {}
 
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        item = self.items.get(request["Key"]["code"]["S"])
+        return {"Item": copy.deepcopy(item)} if item else {}
+
     def query(self, **request: Any) -> dict[str, Any]:
         after = request["ExclusiveStartKey"]["code"]["S"] if "ExclusiveStartKey" in request else ""
         names = [name for name in sorted(self.items) if name > after and "known_at" in self.items[name]]
@@ -140,11 +157,22 @@ class Table:
 class Altcraft:
     """Altcraft as a run calls it: each call stops the run."""
 
-    def __init__(self, world: World, call: Callable[[str, Callable[[], Any]], Any], by: object) -> None:
-        self._world, self._call, self._by = world, call, by
+    def __init__(
+        self,
+        world: World,
+        call: Callable[[str, Callable[[], Any]], Any],
+        by: object,
+        claimed_by: Callable[[str], object],
+    ) -> None:
+        """`claimed_by`: the order on whose behalf a code is processed."""
+        self._world, self._call, self._by, self._claimed_by = world, call, by, claimed_by
 
     def activate(self, code: str, loyalty_id: int) -> None:
         self._call("activate", lambda: self._world.activate(code, self._by))
+
+    def deactivate(self, code: str, loyalty_id: int) -> None:
+        order_id = self._claimed_by(code)
+        self._call("deactivate", lambda: self._world.deactivate(code, order_id))
 
     def get(self, code: str, loyalty_id: int) -> CodeState:
         state: CodeState = self._call("get", lambda: self._world.get(code))
@@ -162,6 +190,9 @@ class DynamoDB:
 
     def put_item(self, **request: Any) -> Any:
         return self._call("put_item", lambda: self._table.put_item(**request))
+
+    def get_item(self, **request: Any) -> Any:
+        return self._call("get_item", lambda: self._table.get_item(**request))
 
     def query(self, **request: Any) -> Any:
         return self._call("query", lambda: self._table.query(**request))

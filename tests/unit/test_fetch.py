@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activate.activation_queue import FetchMessage, fetch_message, is_message
+from activate.activation_queue import DEACTIVATE, FetchMessage, fetch_message, is_message, text_of
 from activate.fetch import MOST_CALLS
 from activate.orders import Calls, Reading, UnreadableOrder
 from activate.paths import Means
@@ -20,9 +20,9 @@ from docs.generate.sample_events import EVENTS, SOURCES
 FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}"}
 
 
-def read(body: Any, **fetch: Any) -> list[Reading]:
-    """Read a webhook by a source with plain paths."""
-    settings_ = {
+def read(body: Any, reversed: str = "", **fetch: Any) -> list[Reading]:  # noqa: A002 - as in the document of sources
+    """Read a webhook by a source with plain paths; `reversed`: so that codes are given back."""
+    settings_: dict[str, Any] = {
         "platform": "generic",
         "auth": {"scheme": "token", "query": "token"},
         "secrets": ["s"],
@@ -32,6 +32,8 @@ def read(body: Any, **fetch: Any) -> list[Reading]:
         "codes": "codes",
         "fetch": {**FETCH, **fetch},
     }
+    if reversed:
+        settings_ |= {"reversed": reversed, "on_reversal": "deactivate"}
     return source("shop", settings_).read(body)
 
 
@@ -73,6 +75,43 @@ def test_given_a_platforms_webhook_then_the_calls_to_its_api_are_built(name: str
 )
 def test_given_a_webhook_that_needs_no_call_then_none_is_built(name: str, body: Any, expected: Reading) -> None:
     assert parse(SOURCES.read_text()).find(name).read(body) == [expected]
+
+
+class TestReversals:
+    @pytest.mark.parametrize(
+        ("name", "changes", "body", "expected"),
+        [
+            # The answer says whether the order is reversed.
+            ("ecwid", {}, "ecwid-reversed.json", Calls(("/api/v3/1003/orders/XJ12H",), "")),
+            ("ecwid", {"on_reversal": "ignore"}, "ecwid-reversed.json", Means.NOT_PAID),
+            (
+                *("bigcommerce", {}, "bigcommerce-reversed.json"),
+                Calls(("/stores/abc123/v2/orders/250/coupons",), "250", reversed=True),
+            ),
+            ("bigcommerce", {"on_reversal": "ignore"}, "bigcommerce-reversed.json", Means.REVERSED),
+            (
+                *("insales-coupons", {"on_reversal": "deactivate"}, "insales-reversed.json"),
+                Calls(("/admin/discount_codes/55.json",), "73012345", reversed=True),
+            ),
+            # A refunded charge does not name the promotion codes.
+            ("stripe-promotions", {}, "stripe-reversed.json", Means.NOT_PAID),
+        ],
+    )
+    def test_given_a_reversed_order_then_what_the_webhook_says_of_it_goes_with_the_calls(
+        self, name: str, changes: dict[str, str], body: str, expected: Reading
+    ) -> None:
+        settings_ = json.loads(SOURCES.read_text())[name] | changes
+        assert source(name, settings_).read(json.loads((EVENTS / "bodies" / body).read_bytes())) == [expected]
+
+    def test_given_bigcommerces_partial_refund_then_the_order_is_still_paid(self) -> None:
+        body = {"data": {"id": 250, "status": {"previous_status_id": 10, "new_status_id": 14}}}
+        calls = Calls(("/stores/abc123/v2/orders/250/coupons",), "250")
+        assert parse(SOURCES.read_text()).find("bigcommerce").read(body) == [calls]
+
+    def test_given_a_webhook_that_is_paid_and_reversed_then_no_call_is_made(self) -> None:
+        [found] = read({"id": 7, "paid": True, "back": True}, answers="codes", reversed="back")
+        assert isinstance(found, UnreadableOrder)
+        assert str(found).startswith("reversed: it says yes, and so does paid")
 
 
 class TestPaths:
@@ -120,6 +159,18 @@ class TestMessages:
         body = json.dumps({"fetch": "/orders/1", "order_id": "", "source": "shop", "received_at": "2026-11-22"})
         assert is_message(body)
         assert fetch_message(body) == FetchMessage("/orders/1", "", "shop", "2026-11-22")
+
+    @pytest.mark.parametrize(
+        "message", [FetchMessage("/1", "", "shop", "now"), FetchMessage("/1", "", "s", "now", DEACTIVATE)]
+    )
+    def test_given_a_message_then_it_is_parsed_as_it_was_sent(self, message: FetchMessage) -> None:
+        assert fetch_message(text_of(message)) == message
+        assert ("action" in json.loads(text_of(message))) == bool(message.action)
+
+    @pytest.mark.parametrize("action", ["activate", "", 1, None])
+    def test_given_an_unknown_action_then_it_is_not_a_fetch_message(self, action: object) -> None:
+        fields = {"fetch": "/1", "order_id": "", "source": "shop", "received_at": "now", "action": action}
+        assert fetch_message(json.dumps(fields)) is None
 
     @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"code": "A", "loyalty_id": 5}', '{"fetch": "/"}'])
     def test_given_another_message_then_it_is_not_a_fetch_message(self, body: str) -> None:

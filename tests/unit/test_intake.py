@@ -51,6 +51,7 @@ class Aws:
     """SQS and S3, with the calls that the intake makes."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     sqs_error: Exception | None = None
     s3_error: Exception | None = None
@@ -59,6 +60,7 @@ class Aws:
         if self.sqs_error:
             raise self.sqs_error
         assert len({entry["Id"] for entry in Entries}) == len(Entries) <= 10
+        self.bodies += [entry["MessageBody"] for entry in Entries]
         self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
         return {"Successful": [{"Id": entry["Id"], "MessageId": f"message-{entry['Id']}"} for entry in Entries]}
 
@@ -194,6 +196,118 @@ def test_given_any_message_that_the_intake_queues_then_the_worker_can_read_it(
     for message in aws.messages:
         redemption = Redemption.from_fields({field_: message[field_] for field_ in ("code", "loyalty_id", "order_id")})
         assert redemption == Redemption(message["code"], loyalty_id, message["order_id"])
+
+
+class TestReversals:
+    cancelled: Mapping[str, Any] = {
+        **ORDER,
+        "financial_status": "refunded",
+        "cancelled_at": "2026-11-24T10:05:00+01:00",
+    }
+
+    @staticmethod
+    def give_back(stage: Stage, **changes: Any) -> None:
+        """Let the source of the orders give codes back; `changes` override its settings, and None removes one."""
+        settings_ = {**DOCUMENT["eu-shop"], "on_reversal": "deactivate", **changes}
+        set_ = {name: value for name, value in settings_.items() if value is not None}
+        stage.secret.stored = json.dumps({**DOCUMENT, "eu-shop": set_})
+
+    def test_given_a_reversed_order_then_each_of_its_codes_is_queued_to_be_given_back(self, stage: Stage) -> None:
+        self.give_back(stage)
+        assert stage.shopify(self.cancelled) == (200, {"accepted": 2})
+        assert stage.aws.messages == [
+            {
+                "code": code,
+                "loyalty_id": 5,
+                "order_id": "eu-shop/1001",
+                "source": "eu-shop",
+                "received_at": "2026-11-22T08:30:00+00:00",
+                "action": "deactivate",
+            }
+            for code in ("A-1", "A-2")
+        ]
+        assert stage.counted() == intake("eu-shop", "reversed")
+        assert not stage.aws.objects
+
+    def test_given_that_it_is_ignored_then_it_is_only_counted(self, stage: Stage) -> None:
+        assert stage.shopify(self.cancelled) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        assert not stage.aws.objects
+        assert stage.counted() == intake("eu-shop", "reversed")
+
+    def test_given_a_paid_order_of_the_same_source_then_its_message_is_byte_for_byte_as_without(
+        self, stage: Stage
+    ) -> None:
+        self.give_back(stage)
+        assert stage.shopify({**ORDER, "financial_status": "partially_refunded"}) == (200, {"accepted": 2})
+        assert stage.aws.bodies[0] == (
+            '{"code": "A-1", "loyalty_id": 5, "order_id": "eu-shop/1001", "source": "eu-shop",'
+            ' "received_at": "2026-11-22T08:30:00+00:00"}'
+        )
+        assert stage.counted() == intake("eu-shop", "accepted")
+
+    def test_given_codes_of_no_program_or_unusable_ones_then_they_are_counted_as_of_a_paid_order(
+        self, stage: Stage
+    ) -> None:
+        self.give_back(stage, programs=[{"pattern": "1$", "loyalty_id": 7}], loyalty_id=None)
+        codes = [{"type": "discount_code", "code": code} for code in ("A-1", "A-2", "x" * 256)]
+        assert stage.shopify({**self.cancelled, "discount_applications": codes}) == (200, {"accepted": 1})
+        assert [(message["code"], message["loyalty_id"]) for message in stage.aws.messages] == [("A-1", 7)]
+        assert stage.counted() == [
+            ("DroppedCodes", 1.0, {"source": "eu-shop", "reason": "unusable"}),
+            ("DroppedCodes", 1.0, {"source": "eu-shop", "reason": "no_program"}),
+            *intake("eu-shop", "reversed"),
+        ]
+        assert len(stage.aws.objects) == 1
+
+    def test_given_a_reversed_order_without_codes_then_it_is_reversed_and_no_sample_is_kept(self, stage: Stage) -> None:
+        self.give_back(stage)
+        assert stage.shopify({**self.cancelled, "discount_applications": []}) == (200, {"accepted": 0})
+        assert stage.counted() == intake("eu-shop", "reversed")
+        assert not stage.aws.objects
+
+    def test_given_that_it_is_paid_too_then_nothing_is_queued_and_it_is_in_quarantine(self, stage: Stage) -> None:
+        self.give_back(stage, paid="financial_status")
+        assert stage.shopify(self.cancelled) == (200, {"accepted": 0})
+        assert not stage.aws.messages
+        [put] = stage.aws.objects.values()
+        assert put["Metadata"]["reason"].startswith("reversed: it says yes, and so does paid")
+        assert stage.counted() == [NOT_UNDERSTOOD, *intake("eu-shop", "unreadable")]
+
+    def test_given_that_it_is_paid_too_and_ignored_then_it_stays_paid(self, stage: Stage) -> None:
+        self.give_back(stage, paid="financial_status", on_reversal="ignore")
+        assert stage.shopify(self.cancelled) == (200, {"accepted": 2})
+        assert all("action" not in message for message in stage.aws.messages)
+
+    def test_given_the_queue_accepts_nothing_then_the_shop_has_to_deliver_again(self, stage: Stage) -> None:
+        self.give_back(stage)
+        stage.aws.sqs_error = refusal("SendMessageBatch")
+        assert stage.shopify(self.cancelled)[0] == 503
+
+    def test_given_a_list_then_paid_and_reversed_orders_are_each_queued_for_what_they_are(self, stage: Stage) -> None:
+        self.give_back(stage)
+        assert stage.shopify([ORDER, {**self.cancelled, "id": 1002}]) == (200, {"accepted": 4})
+        actions = [(message["order_id"], message.get("action")) for message in stage.aws.messages]
+        assert actions == [("eu-shop/1001", None)] * 2 + [("eu-shop/1002", "deactivate")] * 2
+
+    def test_given_the_first_delivery_is_a_reversal_then_the_source_is_understood(self, stage: Stage) -> None:
+        stage.shopify(self.cancelled)
+        stage.shopify({"number": 1})
+        assert stage.counted() == [*intake("eu-shop", "reversed"), *intake("eu-shop", "unrecognised")]
+
+    def test_given_a_partner_event_then_it_is_read_like_a_webhook(self, stage: Stage) -> None:
+        self.give_back(stage)
+        event = {"source": "aws.partner/shopify.com/1/eu-shop", "detail": {"payload": dict(self.cancelled)}}
+        assert stage.intake.receive_event(event) == {"accepted": 2}
+        assert {message["action"] for message in stage.aws.messages} == {"deactivate"}
+
+    def test_given_a_message_of_a_shops_queue_then_it_is_read_like_a_webhook(self, stage: Stage) -> None:
+        settings_ = {**DOCUMENT["saleor"], "on_reversal": "deactivate"}
+        stage.secret.stored = json.dumps({**DOCUMENT, "saleor": settings_})
+        order = {"id": "x", "isPaid": True, "status": "CANCELED", "voucherCode": "V-1"}
+        record = TestOtherEventSources.record("m", json.dumps({"data": {"orderCancelled": {"order": order}}}))
+        assert stage.intake.receive_messages({"Records": [record]}) == {"batchItemFailures": []}
+        assert [(message["code"], message["action"]) for message in stage.aws.messages] == [("V-1", "deactivate")]
 
 
 class TestUnreadable:

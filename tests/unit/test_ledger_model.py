@@ -1,4 +1,4 @@
-"""A state machine over the ledger and the activation logic in which everything may fail: orders, callers without one,
+"""A state machine over the ledger, activations and reversals in which everything may fail: orders, callers without one,
 concurrent runs, kills between any two calls, delayed requests, lost replies, refusals before and after the request was carried
 out, manual changes, wrong clocks, and jumps of 401 days.
 
@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from activate.activation import Activator
-from activate.ledger import Ledger
+from activate.ledger import LATE_ARRIVAL, Ledger
 from activate.redemption import Outcome, Redemption, Result, TryAgain
+from activate.reversal import Reverser
 from altcraft.errors import AltcraftError, IncoherentReply, Unreachable, error_reply
 from tests.model.runs import Fate, Killed, Run
 from tests.model.world import PROGRAM, Altcraft, Code, DynamoDB, Table, Times, World
@@ -33,7 +34,7 @@ LAMBDA_SECONDS = 60
 A_PERSON = "a person"
 
 CODES = ("x", "y")
-ORDERS = ("A", "B", "C", None)
+ORDERS = ("A", "B", "C", "D", None)
 
 NOISE = timedelta(seconds=8)
 """The most by which whole seconds and the tolerances between clocks can shift a time."""
@@ -83,8 +84,18 @@ TABLE_FATES: dict[str, Fate] = {
     "lost after": lost(lambda: ReadTimeoutError(endpoint_url="table"), applied=True),
     "written twice": written_twice,
 }
-FAILURES = sorted({"killed", "killed after", "killed, late", *ALTCRAFT_FATES, *TABLE_FATES})
+FAILURES = sorted({"killed", "killed after", "killed, late", "lost, late", *ALTCRAFT_FATES, *TABLE_FATES})
 FATES = st.lists(st.sampled_from(["well"] * len(FAILURES) + FAILURES), max_size=6)
+
+
+@dataclass
+class Late:
+    """A request that is carried out after its run has ended, or has given up waiting for the reply."""
+
+    code: str
+    carry_out: Carry
+    until: datetime
+    """Altcraft carries it out no later. It is held to that only for a code that an order gives back."""
 
 
 @dataclass
@@ -96,6 +107,7 @@ class Request:
     label: object
     begun: datetime
     until: datetime
+    is_reversal: bool = False
     ended: Result | TryAgain | None = None
 
 
@@ -111,11 +123,12 @@ class Shop(RuleBasedStateMachine):
         self.world = World(timedelta(seconds=skew), times, idempotent)
         self.table = Table()
         self.runs: list[tuple[Run, Request]] = []
-        self.late: list[tuple[str, Carry]] = []
-        self.holders: dict[str, object] = {}
-        """By code, the order that got `activated`."""
+        self.late: list[Late] = []
+        self.holders = self.world.holders
         self.first: dict[tuple[object, str], datetime] = {}
         self.requested: set[tuple[str | None, str]] = set()
+        self.reversed: set[tuple[object, str]] = set()
+        """Orders whose last word on a code is that they give it back."""
         self.callers = 0
         for code in CODES:
             self.world.change(code)
@@ -129,6 +142,28 @@ class Shop(RuleBasedStateMachine):
         self.runs.append((run, request))
         self._go(run, request, fates + ["well"] * (20 if to_its_end else 0))
 
+    @precondition(lambda self: len(self.runs) < 3)
+    @rule(order_id=st.sampled_from(["A", "B"]), code=st.sampled_from(CODES), fates=FATES, to_its_end=st.booleans())
+    def reverse(self, order_id: str, code: str, fates: list[str], to_its_end: bool) -> None:
+        run, request = self._start(order_id, code, is_reversal=True)
+        self.runs.append((run, request))
+        self._go(run, request, fates + ["well"] * (20 if to_its_end else 0))
+
+    @precondition(lambda self: len(self.runs) < 3 and self._held())
+    @rule(number=st.integers(0, 1), fates=FATES, to_its_end=st.booleans())
+    def reverse_a_holder(self, number: int, fates: list[str], to_its_end: bool) -> None:
+        held = self._held()
+        order_id, code = held[number % len(held)]
+        self.reverse(order_id, code, fates, to_its_end)
+
+    def _held(self) -> list[tuple[str, str]]:
+        """The orders that hold a code, or process it, and the code."""
+        items = [(self._claimed_by(code), code) for code in CODES if code in self.table.items]
+        return [(order_id, code) for order_id, code in items if order_id and self._item_state(code) != "released"]
+
+    def _item_state(self, code: str) -> str:
+        return str(self.table.items[code]["state"]["S"])
+
     @precondition(lambda self: self.runs)
     @rule(number=st.integers(0, 2), fates=FATES, to_its_end=st.booleans())
     def go_on(self, number: int, fates: list[str], to_its_end: bool) -> None:
@@ -138,11 +173,13 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.late)
     @rule(number=st.integers(0, 3))
     def arrive_late(self, number: int) -> None:
-        _, carry_out = self.late.pop(number % len(self.late))
+        late = self.late.pop(number % len(self.late))
+        if late.until < self.world.now and any(code == late.code for _, code in self.reversed):
+            return
         with suppress(AltcraftError, ClientError):
-            carry_out()
+            late.carry_out()
 
-    @rule(seconds=st.sampled_from([1, 70, 70, 4000]))
+    @rule(seconds=st.sampled_from([1, 70, 70, 400, 4000]))
     def pass_time(self, seconds: int) -> None:
         self.world.pass_time(seconds)
         for run, request in list(self.runs):
@@ -159,7 +196,7 @@ class Shop(RuleBasedStateMachine):
                 self.world.change(code, activated_at=self.world.now, activated_by=A_PERSON)
                 self.world.activations.append((self.world.now, code, A_PERSON))
         elif change == "deactivated":
-            if all(late != code for late, _ in self.late):
+            if all(late.code != code for late in self.late):
                 self.world.change(code, activated_at=None, activated_by=None)
         else:
             self.world.change(code, **{change: not getattr(self.world.codes[code], change)})
@@ -174,26 +211,33 @@ class Shop(RuleBasedStateMachine):
         else:  # delayed requests have ended, and the ledger has forgotten its items
             self.late.clear()
             self.world.pass_time(timedelta(days=401).total_seconds())
-            for memory in (self.holders, self.first, self.requested):
+            for memory in (self.holders, self.first, self.requested, self.reversed):
                 memory.clear()
             for name, code in self.world.codes.items():
                 self.world.change(name, activated_by=A_PERSON if code.activated_at else None)
 
     # --- running them -------------------------------------------------------------------------------------------------
 
-    def _start(self, order_id: str | None, code: str) -> tuple[Run, Request]:
+    def _start(self, order_id: str | None, code: str, *, is_reversal: bool = False) -> tuple[Run, Request]:
         self.callers += 1
         label: object = order_id or self.callers
         now = self.world.now
-        request = Request(order_id, code, label, now, now + timedelta(seconds=LAMBDA_SECONDS))
-        self.first.setdefault((label, code), now)
-        self.requested.add((order_id, code))
+        request = Request(order_id, code, label, now, now + timedelta(seconds=LAMBDA_SECONDS), is_reversal)
+        if is_reversal:
+            self.reversed.add((order_id, code))
+        else:
+            self.first.setdefault((label, code), now)
+            self.requested.add((order_id, code))
 
         def work(run: Run) -> None:
             ledger = Ledger("table", DynamoDB(self.table, run.call), self.world.clock)
-            activator = Activator(Altcraft(self.world, run.call, label), ledger, self.world.clock)
+            altcraft = Altcraft(self.world, run.call, label, self._claimed_by)
+            redemption = Redemption(code, PROGRAM, order_id)
             try:
-                request.ended = activator.activate(Redemption(code, PROGRAM, order_id), request.until)
+                if is_reversal:
+                    request.ended = Reverser(altcraft, ledger, self.world.clock).deactivate(redemption, request.until)
+                else:
+                    request.ended = Activator(altcraft, ledger, self.world.clock).activate(redemption, request.until)
             except TryAgain as failure:
                 request.ended = failure
 
@@ -204,26 +248,38 @@ class Shop(RuleBasedStateMachine):
     def _go(self, run: Run, request: Request, fates: list[str]) -> None:
         for name in fates:
             if run.pending:
-                run.step(self._fate(name, run.pending, request.code))
+                run.step(self._fate(name, run.pending, request))
         if not run.pending:
             self.runs = [one for one in self.runs if one[0] is not run]
             if isinstance(request.ended, Result):
                 self._check(request, request.ended)
                 request.ended = None
 
-    def _fate(self, name: str, pending: str, code: str) -> Fate:
+    def _fate(self, name: str, pending: str, request: Request) -> Fate:
+        can_be_late = not (self.world.idempotent and pending == "activate")
+
         def killed(carry_out: Carry) -> Any:
             if name == "killed after":
                 with suppress(AltcraftError, ClientError):
                     carry_out()
-            elif name == "killed, late" and not (self.world.idempotent and pending == "activate"):
-                self.late.append((code, carry_out))
+            elif name == "killed, late" and can_be_late:
+                self.late.append(Late(request.code, carry_out, request.until + LATE_ARRIVAL))
             raise Killed
+
+        def lost_late(carry_out: Carry) -> Any:
+            if can_be_late:
+                self.late.append(Late(request.code, carry_out, self.world.now + LATE_ARRIVAL))
+            raise Unreachable("lost")
 
         if name.startswith("killed"):
             return killed
-        fates = ALTCRAFT_FATES if pending in {"activate", "get"} else TABLE_FATES
-        return fates.get(name, well)
+        if pending not in {"activate", "deactivate", "get"}:
+            return TABLE_FATES.get(name, well)
+        return lost_late if name == "lost, late" else ALTCRAFT_FATES.get(name, well)
+
+    def _claimed_by(self, code: str) -> str | None:
+        order_id: str | None = self.table.items[code].get("order_id", {}).get("S")
+        return order_id
 
     def _end_all(self) -> None:
         for run, request in list(self.runs):
@@ -236,7 +292,14 @@ class Shop(RuleBasedStateMachine):
         code, label = request.code, request.label
         seen = self.world.seen_since(request.begun, code)
         holder = self.holders.get(code)
+        if holder != label and (holder, code) in self.reversed:
+            holder = None  # another order's run may have completed that reversal
         assert not self.world.repeated, "a code was activated twice"
+        for _, name, told, by in self.world.given_back:
+            assert told in (None, by) or (told, name) in self.reversed, "an order gave back the code of another order"
+        if request.is_reversal:
+            self._check_reversal(request, result)
+            return
         if result.outcome is Outcome.ACTIVATED:
             assert holder in (None, label), "two orders got `activated` for one code"
             since = self.first[label, code] - NOISE
@@ -245,8 +308,14 @@ class Shop(RuleBasedStateMachine):
             ), "an order got `activated`, and the code was not activated since its first request"
             self.holders[code] = label
             return
+        if result.outcome is Outcome.RELEASED_BY_ORDER:
+            assert (label, code) in self.reversed, "an order is closed for a code that it did not give back"
+            return
         assert holder != label or request.order_id is None, "an order's final answer changed"
         by_another = result.double_redemption
+        for moment, name, _, by in self.world.given_back:
+            is_first = by_another and (name, by) == (code, result.first_order)
+            assert not is_first or moment >= request.begun, "an order is refused a code that was given back"
         true: dict[Outcome, Callable[[Code], bool]] = {
             Outcome.NOT_FOUND: lambda code: not code.exists,
             Outcome.NOT_ATTACHED: lambda code: not code.attached,
@@ -257,6 +326,21 @@ class Shop(RuleBasedStateMachine):
         mine = request.order_id is not None and all(one.activated_by == label for one in seen)
         assert not mine or holder not in (None, label) or by_another, "an order is refused the code that it activated"
 
+    def _check_reversal(self, request: Request, result: Result) -> None:
+        code, order_id = request.code, request.order_id
+        if result.outcome is Outcome.NOT_FOUND:
+            seen = self.world.seen_since(request.begun, code)
+            assert any(not one.exists for one in seen), "a code that exists is said not to"
+            return
+        holder = self.holders.get(code)
+        gave_back = any((name, by) == (code, order_id) for _, name, _, by in self.world.given_back)
+        if result.outcome is Outcome.DEACTIVATED:
+            assert holder in (None, order_id) or (holder, code) in self.reversed, "another order holds the code"
+        else:
+            assert holder != order_id or gave_back, "an order that holds a code could not give it back"
+        if holder == order_id:
+            del self.holders[code]
+
     def teardown(self) -> None:
         """Once everything works again, and after one more order, no order stays unsettled that could be settled."""
         if not hasattr(self, "world"):
@@ -265,21 +349,32 @@ class Shop(RuleBasedStateMachine):
         while self.late:
             self.arrive_late(0)
         self.world.failing_calls, self.world.token_is_good = 0, True
-        self.world.pass_time(LAMBDA_SECONDS * 2)
+        self.world.pass_time(LAMBDA_SECONDS * 2 + LATE_ARRIVAL.total_seconds())
         for control in ("control", "another control"):
             self.world.change(control)
             assert isinstance(self._complete("another", control), Result)
+        for order_id, code in sorted(self.reversed, key=str):
+            self._require_settled(self._complete(order_id, code, is_reversal=True), code)
+        self.world.pass_time(LATE_ARRIVAL.total_seconds())
         for order_id, code in sorted(self.requested, key=str):
-            ended = self._complete(order_id, code)
-            if isinstance(ended, TryAgain):
-                tries = "tries" in self.table.items[code]
-                # If Altcraft accepts the activation of a used code, the codes' activation times may be earlier ones.
-                timeless = self.world.times == "empty" or self.world.idempotent
-                unknowable = timeless or not self.world.codes[code].exists
-                assert (ended.reason, tries, unknowable) == ("unsettled", True, True), str(ended)
+            self._require_settled(self._complete(order_id, code), code)
+        for order_id, code in self.reversed:
+            item = self.table.items[code]
+            is_holder = self._item_state(code) == "redeemed" and "returning_since" not in item
+            assert self._claimed_by(code) != order_id or not is_holder or not self.world.codes[code].exists
+            has_it = self.world.codes[code].exists and self.world.codes[code].activated_by == order_id
+            assert not has_it or self._item_state(code) == "redeemed" or "tries" in item, "a code was not given back"
 
-    def _complete(self, order_id: str | None, code: str) -> Result | TryAgain:
-        run, request = self._start(order_id, code)
+    def _require_settled(self, ended: Result | TryAgain, code: str) -> None:
+        if isinstance(ended, TryAgain):
+            tries = "tries" in self.table.items[code]
+            # If Altcraft accepts the activation of a used code, the codes' activation times may be earlier ones.
+            timeless = self.world.times == "empty" or self.world.idempotent
+            unknowable = timeless or not self.world.codes[code].exists
+            assert (ended.reason, tries, unknowable) == ("unsettled", True, True), str(ended)
+
+    def _complete(self, order_id: Any, code: str, *, is_reversal: bool = False) -> Result | TryAgain:
+        run, request = self._start(order_id, code, is_reversal=is_reversal)
         for _ in range(30):
             if run.pending:
                 run.step(well)

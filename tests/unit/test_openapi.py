@@ -182,8 +182,11 @@ def test_the_text_of_an_answer_says_of_each_of_its_problems_what_to_do(response:
 def test_the_words_are_those_of_the_code() -> None:
     assert DESCRIPTION["info"]["version"] == __version__
     assert set(SCHEMAS["NoOutcome"]["allOf"][1]["properties"]["reason"]["enum"]) == set(get_args(Reason))
-    outcomes = SCHEMAS["NotActivated"]["allOf"][1]["properties"]["outcome"]["enum"]
-    assert {SCHEMAS["Activated"]["properties"]["outcome"]["const"], *outcomes} == set(Outcome)
+    good = {SCHEMAS[name]["properties"]["outcome"]["const"] for name in ("Activated", "Deactivated")}
+    problems = [
+        SCHEMAS[name]["allOf"][1]["properties"]["outcome"]["enum"] for name in ("NotActivated", "NotDeactivated")
+    ]
+    assert good.union(*problems) == set(Outcome)
     assert SCHEMAS["LoyaltyId"]["anyOf"][0]["maximum"] == MAX_LOYALTY_ID
 
 

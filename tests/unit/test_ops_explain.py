@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 
 from activate.checks import expression
-from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from docs.generate.sample_events import DELIVERIES, EVENTS, REVERSALS, SOURCES
 from ops.commands import main
 from ops.reach import Stop, stops
 from tests.unit.strategies import json_values
@@ -128,6 +128,82 @@ def test_given_a_list_of_orders_then_each_is_explained_and_one_fault_decides_the
     assert [one["result"] for one in explained["orders"]] == ["accepted", "not_paid", "unrecognised"]
     assert explained["result"] == "unrecognised"
     assert explained["fault"]["stops"] == [{"reached": "", "missing": "data", "there": ["date"]}]
+
+
+class TestReversals:
+    order: Mapping[str, Any] = {"data": {"paid": "0", "id": 7, "back": 1, "coupons": [{"code": "A-1"}, {"code": "b"}]}}
+
+    @pytest.mark.parametrize(("name", "body"), sorted(set(REVERSALS.values())))
+    def test_given_a_platforms_sample_then_it_is_read(self, name: str, body: str) -> None:
+        answer = run(SOURCES, "--source", name, "--file", BODIES / body)
+        explained = json.loads(answer.stdout)
+        assert answer.exit_code == 0
+        # Ecwid's webhook holds an id only: whether the order is reversed is in the answer to the call.
+        assert explained["result"] == ("accepted" if name == "ecwid" else "reversed")
+        assert explained["reversed"] is (name != "ecwid")
+        assert ("fetch" in explained) == (name in {"ecwid", "bigcommerce"})
+        assert all(code["dropped"] is None for code in explained["codes"])
+        assert explained["fault"] is None
+
+    def test_given_a_reversed_order_then_what_it_would_give_back_is_reported(self, shop: Shop) -> None:
+        shop.settings = {**GENERIC, "reversed": "data.back", "on_reversal": "deactivate"}
+        exit_code, explained = shop.explain(self.order)
+        assert exit_code == 0
+        assert explained == {
+            "result": "reversed",
+            "paid": {"value": "0", "means": "not_paid"},
+            "order_id": "7",
+            "codes": [
+                {"code": "A-1", "loyalty_id": 5, "dropped": None},
+                {"code": "b", "loyalty_id": None, "dropped": "no_program: no pattern of programs is found in it"},
+            ],
+            "reversed": True,
+            "fault": None,
+        }
+
+    def test_given_that_it_is_ignored_then_every_code_says_so(self, shop: Shop) -> None:
+        shop.settings = {**GENERIC, "reversed": "data.back"}
+        exit_code, explained = shop.explain(self.order)
+        assert (exit_code, explained["result"], explained["reversed"]) == (0, "reversed", True)
+        assert explained["codes"][0] == {
+            "code": "A-1",
+            "loyalty_id": 5,
+            "dropped": "on_reversal is ignore: nothing is given back",
+        }
+        # The intake does not read the codes of an order that it ignores, so they cannot be at fault.
+        exit_code, explained = shop.explain({"data": {**self.order["data"], "id": None, "coupons": 1.5}})
+        assert (exit_code, explained["result"], explained["codes"]) == (0, "reversed", [])
+
+    def test_given_that_it_is_paid_too_then_the_settings_are_named_and_it_exits_with_an_error(self, shop: Shop) -> None:
+        shop.settings = {**GENERIC, "reversed": "data.back || data.gone", "on_reversal": "deactivate"}
+        exit_code, explained = shop.explain({"data": {**self.order["data"], "paid": "1"}})
+        assert (exit_code, explained["result"], explained["reversed"]) == (1, "unreadable", False)
+        assert explained["fault"] == {
+            "setting": "reversed",
+            "message": "it says yes, and so does paid: change one of them, so that only one can",
+            "stops": [],
+        }
+
+    def test_given_a_reversed_order_whose_call_cannot_be_built_then_the_path_of_the_call_is_at_fault(
+        self, shop: Shop
+    ) -> None:
+        fetch = {"secret": "hush-hush", "host": "shop.insales.example"}
+        shop.settings = {
+            "platform": "insales",
+            "secrets": ["hush-hush"],
+            "loyalty_id": 5,
+            "fetch": fetch,
+            "on_reversal": "deactivate",
+        }
+        body = {"id": 1, "financial_status": "paid", "fulfillment_status": "declined"}
+        exit_code, explained = shop.explain(body)
+        assert (exit_code, explained["result"], explained["fault"]["setting"]) == (1, "unrecognised", "fetch.path")
+
+    def test_given_an_expression_that_does_not_fit_then_its_paths_are_followed(self, shop: Shop) -> None:
+        shop.settings = {**GENERIC, "reversed": "length(data.bakc) > `0`"}
+        exit_code, explained = shop.explain(self.order)
+        assert (exit_code, explained["fault"]["setting"]) == (1, "reversed")
+        assert "there is no `bakc`; at `data` there are `back`" in explained["fault"]["message"]
 
 
 def test_given_too_many_codes_then_the_result_is_that_of_the_intake(shop: Shop) -> None:

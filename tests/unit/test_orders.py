@@ -2,6 +2,9 @@
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +15,18 @@ from activate import bodies
 from activate.orders import MOST_CODES, MOST_ORDERS, Calls, Order, Reader, Reading, UnreadableOrder
 from activate.paths import Means
 from activate.presets import PRESETS
-from activate.sources import parse, source
-from docs.generate.sample_events import DELIVERIES, EVENTS, SOURCES
+from activate.sources import source
+from docs.generate.sample_events import DELIVERIES, EVENTS, REVERSALS, SOURCES
 from ops.signing import MEDIA_TYPES
+from tests.unit.strategies import json_values
 
 SAMPLES = {name: EVENTS / "bodies" / body for name, body in DELIVERIES.values()}
+REVERSED = {name: EVENTS / "bodies" / body for name, body in REVERSALS.values()}
+WITHOUT_A_CALL = sorted(set(REVERSED) - {"ecwid", "bigcommerce"})
 
 
-def sample(name: str) -> Any:
-    path = SAMPLES[name]
+def sample(name: str, samples: Mapping[str, Path] = SAMPLES) -> Any:
+    path = samples[name]
     return bodies.read(path.read_bytes(), MEDIA_TYPES[path.suffix])
 
 
@@ -30,9 +36,9 @@ def one(reader: Reader, body: Any) -> Reading:
     return reading
 
 
-def of(name: str) -> Reader:
-    """The reader of one of the samples' sources."""
-    return parse(SOURCES.read_text()).sources[name].reader
+def of(name: str, **changes: str) -> Reader:
+    """The reader of one of the samples' sources; `changes` override its settings."""
+    return source(name, json.loads(SOURCES.read_text())[name] | changes).reader
 
 
 def plain(**settings_: Any) -> Reader:
@@ -80,7 +86,7 @@ def test_given_the_samples_then_every_preset_has_one() -> None:
         ("tilda", Order("1846390277", (("Code-6", 5),))),
         ("retailcrm", Order("1001A", (("Code-7", 5), ("Code-8", 5)))),
         ("insales", Order("73012345", (("Code-9", 5),))),
-        ("stripe", Order("cs_test_a1Demo", (("Code-10", 5),))),
+        ("stripe", Order("pi_1Demo", (("Code-10", 5),))),
         ("custom", Order("1001", (("Code-11", 5),))),
     ],
 )
@@ -91,14 +97,10 @@ def test_given_a_platforms_paid_order_then_its_id_and_codes_are_read(name: str, 
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        # Shopify's "send test notification", and orders that are not, or no longer, paid
-        ("eu-shop", {"financial_status": "voided", "cancelled_at": "2026-11-22T09:30:00+01:00"}),
         ("eu-shop", {"financial_status": "pending"}),
-        ("eu-shop", {"cancelled_at": "2026-11-22T09:30:00+01:00"}),
         ("blog", {"status": "pending"}),
-        ("blog", {"status": "cancelled"}),
         ("bitrix", {"status": "placed"}),
-        ("shopware", {"data": {"event": "state_enter.order_transaction.state.refunded", "payload": {}}}),
+        ("shopware", {"data": {"event": "state_enter.order_transaction.state.open", "payload": {}}}),
         ("saleor", {"order": {"id": "x", "isPaid": False, "voucherCode": "C"}}),
         ("tilda", {"payment[orderid]": ""}),
         ("insales", {"financial_status": "pending"}),
@@ -114,6 +116,189 @@ def test_given_a_platforms_order_that_is_not_paid_then_it_is_a_definite_no(name:
 @pytest.mark.parametrize("name", sorted(set(SAMPLES) - {"retailcrm"}))
 def test_given_a_body_that_is_no_order_of_the_platform_then_it_is_unrecognised(name: str, body: Any) -> None:
     assert one(of(name), body) is Means.UNRECOGNISED
+
+
+class TestReversed:
+    """Which orders are cancelled or refunded in full, and what becomes of their codes."""
+
+    @pytest.mark.parametrize("name", WITHOUT_A_CALL)
+    def test_given_a_platforms_reversed_order_then_it_has_the_id_and_the_codes_of_the_paid_one(self, name: str) -> None:
+        paid = one(of(name), sample(name))
+        assert isinstance(paid, Order)
+        assert paid.codes
+        assert one(of(name), sample(name, REVERSED)) == replace(paid, reversed=True)
+
+    @pytest.mark.parametrize("name", sorted(set(WITHOUT_A_CALL) - {"insales"}))
+    def test_given_that_it_is_ignored_then_it_is_reversed_and_its_codes_are_not_read(self, name: str) -> None:
+        assert one(of(name, on_reversal="ignore"), sample(name, REVERSED)) is Means.REVERSED
+        broken = of(name, on_reversal="ignore", order_id="length(`5`)", codes="length(`5`)")
+        assert one(broken, sample(name, REVERSED)) is Means.REVERSED
+
+    def test_given_that_it_is_ignored_then_a_paid_order_stays_paid_whatever_else_it_is(self) -> None:
+        # InSales' order can be paid and cancelled at once.
+        assert isinstance(one(of("insales", on_reversal="ignore"), sample("insales", REVERSED)), Order)
+        body = {"id": 1, "paid": True, "reversed": True, "codes": "A"}
+        assert read(body, reversed="reversed") == Order("1", (("A", 5),))
+        assert read(body, reversed="length(paid)") == Order("1", (("A", 5),))  # it would fail if it were asked
+
+    @pytest.mark.parametrize(
+        ("name", "changes"),
+        [
+            # Shopify's "send test notification" is voided and cancelled, and has no codes.
+            ("eu-shop", {"financial_status": "voided", "cancelled_at": "2026-11-22T09:30:00+01:00"}),
+            ("eu-shop", {"financial_status": "refunded"}),
+            ("eu-shop", {"cancelled_at": "2026-11-22T09:30:00+01:00"}),
+            ("blog", {"status": "cancelled"}),
+            ("bitrix", {"status": "cancelled"}),
+            ("shopware", {"data": {"event": "state_enter.order.state.cancelled", "payload": {"order": {}}}}),
+            ("saleor", {"order": {"id": "x", "isPaid": True, "status": "CANCELED", "voucherCode": None}}),
+            ("saleor", {"order": {"id": "x", "isPaid": True, "paymentStatus": "FULLY_REFUNDED", "voucherCode": None}}),
+            ("insales", {"financial_status": "pending", "fulfillment_status": "declined"}),
+        ],
+    )
+    def test_given_another_kind_of_reversal_then_it_is_one(self, name: str, changes: dict[str, Any]) -> None:
+        order = one(of(name), {**sample(name), **changes})
+        assert isinstance(order, Order)
+        assert order.reversed
+
+    @pytest.mark.parametrize(
+        ("name", "changes"),
+        [
+            ("eu-shop", {"financial_status": "partially_refunded"}),
+            ("eu-shop", {"financial_status": "partially_refunded", "cancelled_at": "2026-11-22T09:30:00+01:00"}),
+            ("eu-shop", {"financial_status": "voided"}),
+            ("blog", {"refunds": [{"id": 1, "reason": "", "total": "-3.00"}]}),
+            ("blog", {"status": "failed"}),
+            ("bitrix", {"status": "partially_refunded"}),
+            ("shopware", {"data": {"event": "state_enter.order_transaction.state.refunded_partially"}}),
+            ("shopware", {"data": {"event": "state_enter.order_transaction.state.cancelled"}}),
+            ("shopware", {"data": {"event": "state_enter.order_delivery.state.cancelled"}}),
+            ("saleor", {"order": {"id": "x", "isPaid": False, "status": "FULFILLED", "paymentStatus": "REFUSED"}}),
+            ("saleor", {"order": {"id": "x", "isPaid": True, "paymentStatus": "PARTIALLY_REFUNDED"}}),
+            ("insales", {"financial_status": "pending", "fulfillment_status": "returned"}),
+            ("stripe", {"type": "charge.refunded", "data": {"object": {"id": "ch_1", "refunded": False}}}),
+            ("stripe", {"type": "checkout.session.expired"}),
+        ],
+    )
+    def test_given_a_partial_refund_or_a_failed_payment_then_it_is_none(
+        self, name: str, changes: dict[str, Any]
+    ) -> None:
+        order = one(of(name), {**sample(name), **changes})
+        assert order is Means.NOT_PAID or (isinstance(order, Order) and not order.reversed)
+
+    @pytest.mark.parametrize(
+        ("name", "body"),
+        [
+            ("eu-shop", {"id": 509562969, "order_id": 5678901234567, "refund_line_items": [], "transactions": []}),
+            ("stripe", {"type": "refund.created", "data": {"object": {"id": "re_1", "status": "succeeded"}}}),
+            ("stripe", {"type": "charge.refund.updated", "data": {"object": {"id": "re_1", "charge": "ch_1"}}}),
+        ],
+    )
+    def test_given_a_refund_without_the_order_then_it_is_no_reversal(self, name: str, body: Any) -> None:
+        assert one(of(name), body) in {Means.NOT_PAID, Means.UNRECOGNISED}
+
+    @settings(deadline=None)
+    @given(
+        st.recursive(
+            json_values,
+            lambda inner: st.dictionaries(
+                st.sampled_from(
+                    [
+                        *(
+                            "financial_status",
+                            "fulfillment_status",
+                            "cancelled_at",
+                            "status",
+                            "paymentStatus",
+                            "isPaid",
+                        ),
+                        *("type", "event", "data", "object", "refunded", "order", "new_status_id", "id", "codes"),
+                    ]
+                ),
+                inner,
+                max_size=6,
+            ),
+            max_leaves=12,
+        )
+    )
+    def test_given_any_body_without_a_platforms_own_words_then_it_is_no_reversal(self, body: Any) -> None:
+        for name in REVERSED:
+            for reading in of(name).read(body):
+                assert reading is not Means.REVERSED
+                assert not (isinstance(reading, Order) and reading.reversed)
+
+    @pytest.mark.parametrize("no", [None, False, 0, "", "0", "no", "off", [], {}])
+    @pytest.mark.parametrize("on_reversal", ["ignore", "deactivate"])
+    def test_given_a_no_or_nothing_then_it_never_acts(self, no: Any, on_reversal: str) -> None:
+        for paid, expected in ((False, Means.NOT_PAID), (None, Means.UNRECOGNISED)):
+            body = {"id": 1, "paid": paid, "back": no, "codes": "A"}
+            assert read(body, reversed="back", on_reversal=on_reversal) is expected
+
+    @pytest.mark.parametrize("expression", ["state != 'open'", "!open", "`true`", "state != 'open' && !open", "'yes'"])
+    def test_given_a_yes_that_comes_from_nothing_in_the_body_then_it_never_acts(self, expression: str) -> None:
+        body = {"id": 1, "paid": False, "codes": "A"}
+        assert read(body, reversed=expression, on_reversal="deactivate") is Means.NOT_PAID
+
+    @pytest.mark.parametrize(
+        ("expression", "body"),
+        [
+            ("back", {"back": "2026-11-22"}),
+            ("state != 'open'", {"state": "closed"}),
+            ("contains(['cancelled'], state)", {"state": "cancelled"}),
+            ("payments[?state == 'refunded'] | [0]", {"payments": [{"state": "refunded"}]}),
+        ],
+    )
+    def test_given_a_yes_then_the_codes_are_read_as_a_paid_orders_are(
+        self, expression: str, body: dict[str, Any]
+    ) -> None:
+        order = {"id": 1, "paid": False, "codes": "A; VIP-2 ;x​;b", **body}
+        programs = [{"pattern": "^VIP-", "loyalty_id": 7}, {"pattern": "^[A-Z]", "loyalty_id": 5}]
+        found = read(
+            order, reversed=expression, on_reversal="deactivate", split=";", loyalty_id=None, programs=programs
+        )
+        assert found == Order("1", (("A", 5), ("VIP-2", 7)), ("b",), ("x​",), reversed=True)
+
+    @pytest.mark.parametrize("on_reversal", ["ignore", "deactivate"])
+    def test_given_a_yes_of_a_body_that_paid_does_not_recognise_then_it_never_acts(self, on_reversal: str) -> None:
+        assert (
+            read({"id": 1, "back": True, "codes": "A"}, reversed="back", on_reversal=on_reversal) is Means.UNRECOGNISED
+        )
+
+    def test_given_that_it_is_paid_too_then_it_is_unreadable_and_both_settings_are_named(self) -> None:
+        with pytest.raises(UnreadableOrder, match=r"^reversed: .* paid: "):
+            read({"id": 1, "paid": True, "back": True, "codes": "A"}, reversed="back", on_reversal="deactivate")
+
+    @pytest.mark.parametrize("on_reversal", ["ignore", "deactivate"])
+    def test_given_an_expression_that_does_not_fit_then_the_setting_is_named(self, on_reversal: str) -> None:
+        with pytest.raises(UnreadableOrder, match=r"^reversed: the expression does not fit"):
+            read({"id": 1, "paid": False}, reversed="length(paid)", on_reversal=on_reversal)
+
+    @pytest.mark.parametrize(
+        ("changes", "setting"),
+        [({"id": None}, "order_id"), ({"codes": 1.5}, "codes"), ({"codes": ["A"] * 10_001}, "codes")],
+    )
+    def test_given_codes_or_an_id_that_cannot_be_read_then_the_setting_is_named(
+        self, changes: dict[str, Any], setting: str
+    ) -> None:
+        body = {"id": 1, "paid": False, "back": True, "codes": "A", **changes}
+        with pytest.raises(UnreadableOrder, match=f"^{setting}: "):
+            read(body, reversed="back", on_reversal="deactivate")
+
+    def test_given_a_list_of_orders_then_each_is_read_separately_and_all_codes_are_counted(self) -> None:
+        reader = plain(reversed="back", on_reversal="deactivate")
+        orders: list[dict[str, Any]] = [
+            {"id": 1, "paid": True, "codes": "A"},
+            {"id": 1, "paid": False, "back": True, "codes": "A"},
+            {"id": 2, "paid": False, "back": False, "codes": "B"},
+            {"id": 3, "paid": True, "back": True, "codes": "C"},
+        ]
+        paid, given_back, neither, both = reader.read(orders)
+        assert (paid, given_back) == (Order("1", (("A", 5),)), Order("1", (("A", 5),), reversed=True))
+        assert neither is Means.NOT_PAID
+        assert isinstance(both, UnreadableOrder)
+        many = [f"C-{number}" for number in range(MOST_CODES)]
+        with pytest.raises(UnreadableOrder, match="more than 200 in one delivery"):
+            reader.read([orders[0], {**orders[1], "codes": many}])
 
 
 class TestPaid:

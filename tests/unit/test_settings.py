@@ -71,6 +71,6 @@ def test_given_an_invalid_address_of_altcraft_when_activating_then_the_setting_i
         answer = app.handler(event, context)
     finally:
         settings.cache_clear()
-        app._activator.cache_clear()  # noqa: SLF001 - the function caches this test's settings
+        app._client.cache_clear()  # noqa: SLF001 - the function caches this test's settings
     assert answer["statusCode"] == 503
     assert "ALTCRAFT_URL must be a scheme and a host" in answer["body"]

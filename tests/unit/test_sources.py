@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activate.checks import InvalidSettings
-from activate.presets import PRESETS
+from activate.presets import FETCHES, PRESETS
 from activate.signatures import SCHEMES
 from activate.sources import REREAD_SECONDS, SETTINGS, Document, Sources, SourceUnavailable, UnknownSource, parse
 from tests.secret import Secret
@@ -25,6 +25,12 @@ def faults_of(**changes: Any) -> dict[str, str]:
     """The faults of the good source with changes; a change to None removes the setting."""
     settings_ = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     return faults(parse(json.dumps({"shop": settings_})))
+
+
+def faults_of_none(**changes: Any) -> dict[str, str]:
+    """As `faults_of`, of a source that may have none."""
+    document = parse(json.dumps({"shop": {**GOOD, **changes}}))
+    return dict(document.faults["shop"].faults) if document.faults else {}
 
 
 def test_given_the_designs_example_then_every_source_can_be_used() -> None:
@@ -80,6 +86,10 @@ def test_given_one_bad_source_then_the_others_are_used() -> None:
         ({"loyalty_id": 2**63}, "loyalty_id"),
         ({"paid": "status =="}, "paid"),
         ({"paid": ""}, "paid"),
+        ({"reversed": "status =="}, "reversed"),
+        ({"reversed": True}, "reversed"),
+        ({"on_reversal": "delete"}, "on_reversal"),
+        ({"on_reversal": True}, "on_reversal"),
         ({"order_id": 5}, "order_id"),
         ({"codes": "a[?"}, "codes"),
         ({"case": "title"}, "case"),
@@ -117,6 +127,66 @@ def test_given_several_faults_then_all_are_reported_at_once() -> None:
 def test_given_a_platform_without_a_full_preset_then_what_is_missing_is_named() -> None:
     assert set(faults_of(platform="generic")) == {"auth", "paid", "order_id", "codes"}
     assert "or write fetch" in faults_of(platform="insales")["codes"]
+
+
+class TestOnReversal:
+    """What `deactivate` needs: to know a reversed order, and to know a paid one from it."""
+
+    def test_given_a_preset_without_reversals_then_what_is_missing_is_named(self) -> None:
+        found = faults_of(platform="tilda", on_reversal="deactivate")
+        assert list(found) == ["reversed"]
+        assert "is missing, and no preset has it" in found["reversed"]
+        assert not faults_of_none(platform="tilda", on_reversal="deactivate", reversed="payment.status == 'refunded'")
+
+    @pytest.mark.parametrize("paid", ["`true`", "'yes'", "`1` == `1`"])
+    def test_given_a_paid_that_is_always_yes_then_it_is_refused(self, paid: str) -> None:
+        found = faults_of(paid=paid, on_reversal="deactivate")
+        assert list(found) == ["paid"]
+        assert "by what a paid order is known" in found["paid"]
+        assert not faults_of_none(paid=paid, on_reversal="ignore")
+
+    def test_given_retailcrm_then_both_settings_make_it_usable(self) -> None:
+        assert set(faults_of(platform="retailcrm", on_reversal="deactivate")) == {"reversed", "paid"}
+        assert not faults_of_none(
+            platform="retailcrm", on_reversal="deactivate", paid="state == 'paid'", reversed="state == 'cancelled'"
+        )
+
+    def test_given_stripes_promotion_codes_then_the_combination_is_refused_with_the_remedy(self) -> None:
+        found = faults_of(platform="stripe", on_reversal="deactivate", fetch={"secret": "rk_live"})
+        assert list(found) == ["reversed"]
+        assert "without fetch there is one" in found["reversed"]
+        assert not faults_of_none(platform="stripe", on_reversal="deactivate")
+
+    def test_given_no_on_reversal_then_every_source_is_read_as_it_was_before(self) -> None:
+        for platform in ("saleor", "insales", "stripe", "ecwid"):
+            settings_ = {**GOOD, "platform": platform, "codes": "codes"}
+            if platform == "ecwid":
+                settings_["fetch"] = {"secret": "s"}
+            implied = parse(json.dumps({"shop": settings_})).sources["shop"]
+            assert implied == parse(json.dumps({"shop": {**settings_, "on_reversal": "ignore"}})).sources["shop"]
+            reader = implied.reader
+            assert reader.paid.expression == PRESETS[platform]["paid"]
+            assert reader.order_id.expression == PRESETS[platform]["order_id"]
+            if implied.fetch and implied.fetch.when:
+                assert implied.fetch.when.expression == FETCHES[platform]["fetch"]["when"]
+
+    def test_given_a_sources_own_settings_then_they_override_every_preset(self) -> None:
+        own = {
+            "platform": "ecwid",
+            "paid": "a",
+            "reversed": "b",
+            "on_reversal": "deactivate",
+            "fetch": {"secret": "s", "when": "c"},
+        }
+        source = parse(json.dumps({"shop": {**GOOD, **own}})).sources["shop"]
+        assert source.fetch
+        assert source.fetch.when
+        assert source.reader.reversed
+        assert [found.expression for found in (source.reader.paid, source.reader.reversed, source.fetch.when)] == [
+            "a",
+            "b",
+            "c",
+        ]
 
 
 FETCH: dict[str, Any] = {"host": "api.example.com", "path": "/orders/{id}", "secret": "hush-hush"}

@@ -39,7 +39,10 @@ class Watch(NamedTuple):
 
 AWAITED: Final = [
     Watch("NoExportAlarm", 26, "Exports", ("status", "succeeded")),
-    *(Watch("NoDeliveryAlarm", 24, "Intake", ("result", result)) for result in ("accepted", "no_codes", "not_paid")),
+    *(
+        Watch("NoDeliveryAlarm", 24, "Intake", ("result", result))
+        for result in ("accepted", "no_codes", "not_paid", "reversed")
+    ),
 ]
 
 each_awaited = pytest.mark.parametrize("watch", AWAITED, ids=lambda watch: f"{watch.alarm}: {watch.dimension[1]}")

@@ -8,7 +8,7 @@ import pytest
 
 from activate.intake import Result
 from activate.presets import PRESETS
-from activate.sources import parse
+from activate.sources import SETTINGS, parse
 
 GUIDES = Path(__file__).parents[2] / "docs" / "webhooks"
 DOCUMENTS = [
@@ -27,6 +27,27 @@ def test_given_a_preset_then_it_has_a_guide_that_the_index_names() -> None:
 
 
 RESULTS = {result.value for result in Result}
+
+
+def test_given_the_index_then_it_lists_every_setting_and_every_result() -> None:
+    index = (GUIDES / "README.md").read_text()
+    _, _, table = index.partition("| setting | meaning | default |\n|---|---|---|\n")
+    listed = re.findall(r"^\| `([a-z_]+)` \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(SETTINGS)
+    [results] = re.findall(r"The metric `Intake`, by source and result: (.*?)\.\n", index, re.DOTALL)
+    assert set(re.findall("`([a-z_]+)`", results)) == RESULTS
+
+
+@pytest.mark.parametrize("platform", sorted(PRESETS))
+def test_given_a_preset_then_its_guide_says_what_a_reversed_order_is_and_where_its_abuse_is_described(
+    platform: str,
+) -> None:
+    _, found, rest = (GUIDES / f"{platform}.md").read_text().partition("## Reversed orders\n")
+    section, _, _ = rest.partition("\n## ")
+    assert found
+    assert platform == "tilda" or "](README.md#reversed-orders)" in section
+    events = [word for word in re.findall("'([^']+)'", PRESETS[platform].get("reversed", "")) if "." in word]
+    assert all(event in section for event in events)
 
 
 @pytest.mark.parametrize("platform", sorted(set(PRESETS) - {"generic"}))

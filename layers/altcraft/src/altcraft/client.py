@@ -1,4 +1,4 @@
-"""The client of Altcraft's promo code API: `activate`, `get` and `export_all`, in JSON or XML, over one keep-alive session.
+"""The client of Altcraft's promo code API: `activate`, `update`, `get`, `export_all`, in JSON or XML, over one session.
 
 Source: Altcraft documentation, "Promo codes" (API v1.1): `POST {url}/api/v1.1/promocodes/{name}` with the token in the body
 and the reply format in `format`. The outcome is `error` (0 is success), whatever the HTTP status.
@@ -108,6 +108,14 @@ class Client:
             NotUnderstood, Unreachable, IncoherentReply: if `may_be_applied` is true the code may be activated; call `get`.
         """
         self._call("activate", {"code": code, "loyalty_id": loyalty_id})
+
+    def deactivate(self, code: str, loyalty_id: int) -> None:
+        """Mark a code as unused again, by `update`. It stays attached to its profile.
+
+        Raises:
+            The same as `activate`: if `may_be_applied` is true the code may be deactivated.
+        """
+        self._call("update", {"code": code, "loyalty_id": loyalty_id, "activated": False})
 
     def get(self, code: str, loyalty_id: int) -> CodeState:
         """Get the state of a code.

@@ -38,6 +38,8 @@ class Metric(StrEnum):
 
     ACTIVATIONS = "Activations"
     """Activations that ended, by `outcome`."""
+    REVERSALS = "Reversals"
+    """Reversals that ended, by `outcome`."""
     DOUBLE_REDEMPTIONS = "DoubleRedemptions"
     """Orders with a code that another order had used."""
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a metric's name
