@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -115,22 +116,12 @@ def catch_up(job: Job, rate: float, patience: float) -> int:
         Unusable: the file, the result file or the API cannot be used.
     """
     results = Results(job)
-    with interruption.in_order("Stopped at once.") as stopped, Progress(job.unit) as progress:
+    with interruption.in_order("Stopped at once.") as stopped, _unwritable(results.path), results.appending() as add:
+        if results.foreign:
+            terminal.complain(f"{job.file} has changed: {results.foreign:,} rows of {results.path} are not in it")
         run = _Run(job, results, rate, patience, stopped)
-        try:
-            with results.appending() as add:
-                if results.foreign:
-                    changed = (
-                        f"{job.file} has changed: {results.path} has {results.foreign:,} rows of what is not in it"
-                    )
-                    terminal.complain(changed)
-                run.send_all(add, progress)
-        except OSError as error:
-            where, remedy = (
-                error.filename or results.path,
-                "the next run sends again what has no row, which is harmless",
-            )
-            raise Unusable(f"{where}: {error.strerror}; {remedy}") from error
+        with Progress(job.unit, results.done) as progress:
+            run.send_all(add, progress)
     terminal.say(f"{results}; see {results.path}")
     if run.fault:
         raise run.fault
@@ -139,6 +130,15 @@ def catch_up(job: Job, rate: float, patience: float) -> int:
     elif results.done < len(results):
         terminal.complain(f"Given up, as nothing succeeded for {patience:g} seconds; run it again to go on.")
     return stopped() or int(results.count(job.good) < len(results))
+
+
+@contextmanager
+def _unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "the next run sends again what has no row in it, which is harmless"
+        raise Unusable(f"{error.filename or path}: {error.strerror}; {remedy}") from error
 
 
 def ask(
