@@ -16,6 +16,8 @@ from local.emulator import Emulator
 from local.emulator.http import Request, Response, Server
 from local.engine import Aws
 from ops.commands import main
+from ops.errors import Unusable
+from ops.target import Deployed
 from tests.integration.exporters import Bucket
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:shop-ExportAllFunction"
@@ -35,7 +37,8 @@ def members(kind: str, values: Mapping[str, str]) -> str:
 class Account:
     """An AWS account with the stack `shop`, and the API of that stack.
 
-    Source: API references of CloudFormation (DescribeStacks, ListStackResources), Scheduler (GetSchedule), Lambda (Invoke).
+    Source: API references of CloudFormation (DescribeStacks, ListStackResources), Scheduler (GetSchedule), Lambda (Invoke), API
+    Gateway (GetApiKey).
     """
 
     def __init__(self) -> None:
@@ -56,10 +59,15 @@ class Account:
         if request.path.startswith("/schedules/shop-"):
             arn, event = self.schedules[request.path.removeprefix("/schedules/shop-")]
             return Response(200, json.dumps({"Target": {"Arn": arn, "Input": event}}).encode())
+        if request.path == "/apikeys/the-key-id":
+            shown = {"value": "the-key"} if request.query.get("includeValue") == "true" else {}
+            return Response(200, json.dumps({"id": "the-key-id", **shown}).encode())
         if request.path.endswith("/invocations"):
             self.invoked.append((request.path.split("/")[3], json.loads(request.body)))
             self.qualifiers.append(request.query.get("Qualifier"))
             return self.answer
+        if request.path.startswith("/apikeys/"):
+            return Response(404, b'{"message": "Invalid API Key identifier specified"}')
         self.delivered.append(request)
         return Response(200, b'{"accepted":1}')
 
@@ -86,7 +94,7 @@ class Account:
 def account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     account = Account()
     with Server(account) as server:
-        for service in ("CLOUDFORMATION", "SCHEDULER", "LAMBDA"):
+        for service in ("CLOUDFORMATION", "SCHEDULER", "LAMBDA", "API_GATEWAY"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", server.url)
         account.outputs = {"ApiUrl": f"{server.url}/v1", "WebhookUrl": f"{server.url}/v1/webhooks/"}
         yield account
@@ -122,6 +130,14 @@ def test_given_a_deployed_stack_then_a_delivery_is_signed_by_its_sources_and_sen
     (delivery,) = account.delivered
     assert delivery.path == "/v1/webhooks/eu-shop"
     assert delivery.body == (SOURCES.parent / "bodies" / "shopify.json").read_bytes()
+
+
+def test_given_a_deployed_stack_then_its_api_key_is_read_or_given(account: Account) -> None:
+    account.outputs["ApiKeyId"] = "the-key-id"
+    assert Deployed("shop").api_key == "the-key"
+    account.outputs["ApiKeyId"] = "another"
+    with pytest.raises(Unusable, match="give API_KEY instead"):
+        _ = Deployed("shop").api_key
 
 
 def test_given_a_deployed_stack_then_its_schedule_of_exports_is_fired_and_no_other(account: Account) -> None:
