@@ -57,12 +57,23 @@ def call(method: str, path: str, body: bytes | None = None) -> tuple[http.client
     return reply.headers, answer
 
 
+def unprocessed(event: Any, answer: Any) -> bool:
+    """Whether the batch of a stream must come again. The engine takes only an error for that, and no `batchItemFailures`."""
+    match event, answer:
+        case {"Records": [{"eventSource": "aws:dynamodb"}, *_]}, {"batchItemFailures": [_, *_]}:
+            return True
+    return False
+
+
 def run(handler: Callable[[Any, Context], Any], context: Context, event: Any) -> tuple[str, bytes]:
     """Call the handler; return what to report, `response` or `error`, and its JSON."""
     try:
-        answer = json.dumps(handler(event, context)).encode()
+        answered = handler(event, context)
+        answer = json.dumps(answered).encode()
     except Exception as error:  # Lambda reports any exception of a handler
         return "error", described(error, type(error).__name__)
+    if unprocessed(event, answered):
+        return "error", json.dumps({"errorType": "Unprocessed", "errorMessage": answer.decode()}).encode()
     if len(answer) > PAYLOAD_LIMIT:
         text = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
         return "error", json.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": text}).encode()

@@ -19,6 +19,8 @@ from local.front import Front, Ready
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template.yaml"
 SOURCES = ROOT / "events" / "sources.json"
+EVENT_BUS = "promocodes"
+"""The bus on which the stack publishes, unless its parameters name another one or none."""
 
 _END = b"\0the end\0"
 
@@ -98,6 +100,7 @@ class Stack:
                 "AltcraftUrl": altcraft_url,
                 "AltcraftWire": options.altcraft_wire,
                 "LoyaltyIds": "5,6",
+                "EventBusName": EVENT_BUS,
                 **options.parameters,
             },
             api_key=options.api_key,
@@ -105,6 +108,7 @@ class Stack:
             environment=options.environment,
             log=log,
         )
+        self.aws.client("events").create_event_bus(Name=EVENT_BUS)
         deployed = deploy(self.aws, options.template, values)
         resources = deployed.resources
         ready = Ready(
@@ -117,7 +121,7 @@ class Stack:
             activation_queue_url=resources["ActivationQueue"],
             dead_letter_queue_url=resources["DeadLetterQueue"],
             redemptions_table=resources["RedemptionsTable"],
-            event_bus_name=options.parameters.get("EventBusName", ""),
+            event_bus_name=values.parameters["EventBusName"],
             lambda_endpoint_url=self.aws.endpoint_url,
             altcraft_secret_id=resources["AltcraftSecret"],
             sources_secret_id=resources["SourcesSecret"],

@@ -37,6 +37,8 @@ _OUTPUTS: Final[Mapping[str, str]] = {
     "sources_secret_id": "SourcesSecretId",
     "altcraft_secret_id": "AltcraftSecretId",
     "altcraft_url": "AltcraftUrl",
+    "activate_function": "ActivateFunctionName",
+    "event_bus_name": "EventBusName",
     "api_key_id": "ApiKeyId",
 }
 """Parts of a stack, as `make local` calls them; and the template's outputs and parameters that have their names."""
@@ -155,6 +157,8 @@ class Laptop(Target):
                 f"no `make local` answers at {self.url}: start it, or name the address that it prints as api_url by LOCAL=..., "
                 "or a deployed stack by STACK=..."
             ) from error
+        if functions := values.get("functions"):
+            values["activate_function"] = functions["ActivateFunction"]
         return {**values, "webhook_url": f"{values.get('api_url', self.url)}/webhooks/"}
 
     @property

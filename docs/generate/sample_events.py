@@ -75,6 +75,9 @@ def events() -> dict[str, dict[str, Any]]:
         ),
         # Saleor puts its webhook into a queue itself; the queue's name is our source's.
         "saleor-sqs.json": _records("saleor", _body("saleor.json").decode()),
+        "stream-batch.json": _changes(
+            (_item("claimed"), _item("redeemed")), (_item("redeemed"), _item("redeemed") | {"note": _note()})
+        ),
         "queue-batch.json": _records("activation", _queued("Code-1", "eu-shop/1001"), _queued("Code-2", "blog/727")),
     }
 
@@ -175,6 +178,67 @@ def _records(queue: str, *bodies: str) -> dict[str, Any]:
 def _queued(code: str, order_id: str) -> str:
     source = order_id.partition("/")[0]
     return text_of(Message(code, 5, order_id, source, "2026-11-22T08:30:00+00:00"))
+
+
+def _item(state: str) -> dict[str, Any]:
+    """An item of the ledger's table as an activation leaves it, in DynamoDB's own JSON."""
+    texts = {
+        "code": "Code-1",
+        "state": state,
+        "order_id": "eu-shop/1001",
+        "source": "eu-shop",
+        "claim_id": "0f8e1f6c5b0a4c7f9a3d2e1b0c9d8e7f",
+        "claimed_at": "2026-11-22T08:30:00.100000+00:00",
+        "claimed_until": "2026-11-22T08:31:03.100000+00:00",
+    }
+    if state == "redeemed":
+        at = "2026-11-22T08:30:00.230000+00:00"
+        texts |= {"redeemed_at": at, "known_at": at, "last_outcome": "activated"}
+    return {
+        "loyalty_id": {"N": "5"},
+        **{name: {"S": text} for name, text in texts.items()},
+        "expiration": {"N": str(_AT + 400 * 24 * 3600)},
+    }
+
+
+def _note() -> dict[str, Any]:
+    texts = {
+        "kind": "double_redemption",
+        "id": "7d1c4b0e9f5a4d3c8b2a1f0e9d8c7b6a",
+        "at": "2026-11-22T09:00:00.500000+00:00",
+        "order_id": "blog/727",
+        "source": "blog",
+    }
+    return {"M": {name: {"S": text} for name, text in texts.items()}}
+
+
+def _changes(*changes: tuple[Mapping[str, Any], Mapping[str, Any]]) -> dict[str, Any]:
+    """What Lambda's poller hands over from a table's stream, for each change the old image and the new one.
+
+    Source: AWS documentation, "Using AWS Lambda with Amazon DynamoDB", example event.
+    """
+    return {
+        "Records": [
+            {
+                "eventID": f"c4ca4238a0b923820dcc509a6f75849{number}",
+                "eventName": "MODIFY",
+                "eventVersion": "1.1",
+                "eventSource": "aws:dynamodb",
+                "awsRegion": "eu-central-1",
+                "dynamodb": {
+                    "ApproximateCreationDateTime": float(_AT),
+                    "Keys": {name: new[name] for name in ("loyalty_id", "code")},
+                    "OldImage": dict(old),
+                    "NewImage": dict(new),
+                    "SequenceNumber": f"4421584500000000017450439{number}",
+                    "SizeBytes": 700,
+                    "StreamViewType": "NEW_AND_OLD_IMAGES",
+                },
+                "eventSourceARN": "arn:aws:dynamodb:eu-central-1:123456789012:table/redemptions/stream/2026-11-22T00:00:00.000",
+            }
+            for number, (old, new) in enumerate(changes, start=1)
+        ]
+    }
 
 
 def spelled(event: Mapping[str, Any]) -> str:

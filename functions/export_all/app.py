@@ -26,9 +26,11 @@ from export_all import api
 from export_all.aws_errors import as_unavailable
 from export_all.begin import Invoke, begin_scheduled
 from export_all.failures import ExportFailed
+from export_all.idempotency import IdempotencyKeys
 from export_all.manifests import Manifests
 from export_all.requests import ExportRequest, export_id_from, new_export_id
 from export_all.settings import settings
+from export_all.telemetry import Telemetry
 from lambda_support import aws
 from lambda_support.http import Reply, Request, answering, route
 from lambda_support.settings import SettingsError
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from export_all.exporter import Exporter
     from export_all.manifest import Manifest
 
-_MARGIN_SECONDS: Final = 20.0
+MARGIN_SECONDS: Final = 20.0
 """What a run leaves of Lambda's time to end by itself: to stop its threads, abort its upload and write its manifest. A tenth of
 the time, where the function has been given less than its 900 s."""
 
@@ -62,7 +64,7 @@ def _http(event: dict[str, Any], _context: LambdaContext) -> Reply:
 
 
 def _post_export(request: Request) -> Reply:
-    return api.post_export(request, _manifests(), _invoke())
+    return api.post_export(request, _manifests(), _idempotency_keys(), _invoke())
 
 
 def _get_export(request: Request) -> Reply:
@@ -100,7 +102,7 @@ _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request], Reply]]] = {
 
 def _export(request: ExportRequest, export_id: str, context: LambdaContext) -> Manifest:
     seconds = context.get_remaining_time_in_millis() / 1000
-    deadline = time.monotonic() + seconds - min(_MARGIN_SECONDS, seconds / 10)
+    deadline = time.monotonic() + seconds - min(MARGIN_SECONDS, seconds / 10)
     with as_unavailable():
         return _exporter().run(request, export_id, context.aws_request_id, deadline)
 
@@ -128,6 +130,7 @@ def _exporter() -> Exporter:
         settings().export_bucket,
         settings().export_prefix,
         source,
+        watcher=_watcher(),
         least_percent=settings().latest_minimum_percent,
     )
 
@@ -135,8 +138,27 @@ def _exporter() -> Exporter:
 @cache
 def _manifests() -> Manifests:
     return Manifests(
-        aws.client("s3"), settings().export_bucket, settings().export_prefix, settings().latest_minimum_percent
+        aws.client("s3"),
+        settings().export_bucket,
+        settings().export_prefix,
+        settings().latest_minimum_percent,
+        _watcher(),
     )
+
+
+@cache
+def _idempotency_keys() -> IdempotencyKeys:
+    return IdempotencyKeys(aws.client("s3"), settings().export_bucket, settings().export_prefix)
+
+
+@cache
+def _watcher() -> Telemetry:
+    if not settings().event_bus_name:
+        return Telemetry()
+    from export_all.events import Publisher
+    from lambda_support.event_bus import EventBus
+
+    return Publisher(EventBus(settings().event_bus_name, lambda: aws.client("events")))
 
 
 def _invoke() -> Invoke:

@@ -91,9 +91,7 @@ class Exporter:
         claimed = self.manifests.claim(export_id, request, key, invocation, now)
         if isinstance(claimed, Manifest):
             logger.info("The export has been run, or is being run", export_id=export_id, status=claimed.status)
-            if claimed.status == "succeeded":
-                return self.manifests.latest.settled(claimed, accept_fewer=request.accept_fewer)
-            return claimed
+            return self._settled(request, claimed)
         try:
             manifest = self._run(request, claimed, deadline)
         except Superseded:
@@ -102,8 +100,16 @@ class Exporter:
         self.watcher.ended(manifest)
         if manifest.withheld:
             self.watcher.suspected(manifest)
-        if manifest.status == "succeeded":
-            return self.manifests.latest.settled(manifest, accept_fewer=request.accept_fewer)
+        return self._settled(request, manifest)
+
+    def _settled(self, request: ExportRequest, manifest: Manifest) -> Manifest:
+        """The manifest, once `latest` has followed it and the watcher knows that it is final."""
+        try:
+            if manifest.status == "succeeded":
+                manifest = self.manifests.latest.settled(manifest, accept_fewer=request.accept_fewer)
+        finally:  # the manifest is final even if `latest` cannot be written
+            if manifest.status != "running":
+                self.watcher.finished(manifest)
         return manifest
 
     def _run(self, request: ExportRequest, lease: Lease, deadline: float) -> Manifest:
@@ -120,6 +126,7 @@ class Exporter:
                 logger.error("The export failed", export_id=export_id, reason=failure.type, detail=failure.detail)
             failed = lease.save(status="failed", finished_at=_now(), sha256=None, error=(failure or DEFECT).members())
             if failure is None:
+                self.watcher.finished(failed)
                 raise
             return failed
         judged = self.manifests.latest.judged(replace(lease.manifest, **result))

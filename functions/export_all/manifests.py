@@ -82,6 +82,15 @@ class Manifests:
         stored = self._store.find(export_id)
         return stored.manifest if stored else None
 
+    def is_taken_up(self, export_id: str) -> bool:
+        """Whether a run has ever claimed an export, however that run ended.
+
+        Raises:
+            UnreadableManifest: something else is in the manifest's place.
+        """
+        stored = self._store.find(export_id)
+        return stored is not None and stored.owner.invocation != ""
+
     def look(self, export_id: str, now: datetime) -> Manifest | None:
         """A manifest as a reader is to see it: of a run that was killed, how it ended. None where there is none.
 
@@ -94,7 +103,7 @@ class Manifests:
         stored = self._store.find(export_id)
         if stored is None:
             return None
-        manifest = stored.manifest
+        manifest, adopted = stored.manifest, None
         if _is_overdue(stored, now):
             adopted = self._adopt(stored, now)
             if adopted is None:
@@ -103,10 +112,12 @@ class Manifests:
         if manifest.status != "succeeded":
             return manifest
         try:
-            return self.latest.settled(manifest)
+            manifest = self.latest.settled(manifest)
         except AWS_ERRORS:
             logger.exception("latest is not caught up yet", export_id=export_id)
-            return manifest
+        if adopted:
+            self._watcher.finished(manifest)
+        return manifest
 
     def announce(self, manifest: Manifest) -> Manifest:
         """Write the manifest of an export that is about to be run; the one that is there already, where there is one."""

@@ -20,6 +20,8 @@ class Settings:
     export_prefix: str = ""
     altcraft_wire: Wire = "json"
     latest_minimum_percent: int = LATEST_MINIMUM_PERCENT
+    event_bus_name: str = ""
+    """Empty: nothing is published."""
 
 
 @cache

@@ -22,6 +22,9 @@ class Watcher(Protocol):
     def suspected(self, manifest: Manifest) -> None:
         """A whole export has too few codes, and `latest` does not move to it."""
 
+    def finished(self, manifest: Manifest) -> None:
+        """The manifest is final, and `latest` has followed where it could; again for each run that finds it so."""
+
 
 class Telemetry:
     """Reports to the log and the metrics."""
@@ -52,3 +55,6 @@ class Telemetry:
             loyalty_id=manifest.loyalty_id,
             codes=manifest.codes,
         )
+
+    def finished(self, manifest: Manifest) -> None:
+        """Without an event bus there is nobody else to hear of it."""

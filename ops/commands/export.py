@@ -24,6 +24,7 @@ from altcraft.client import Client, Timeouts
 from altcraft.errors import AltcraftError
 from altcraft.token import Token
 from export_all.aws_errors import AWS_ERRORS, StorageUnavailable, detail_of
+from export_all.events import event_of
 from export_all.exporter import Exporter
 from export_all.failures import EndedByHand
 from export_all.formats.registry import FORMATS, FormatUnavailable, encoder_for
@@ -31,6 +32,7 @@ from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest_store import Unsettled
 from export_all.pipeline import Pipeline
 from export_all.requests import ExportRequest, new_export_id
+from lambda_support.event_bus import EventBus, NotSent
 from ops import interruption, terminal
 from ops.errors import Unusable
 from ops.part_file import whole_file
@@ -72,6 +74,8 @@ class Watch:
     def __init__(self, export: Export, progress: Progress) -> None:
         self._export = export
         self._progress = progress
+        self.bus: EventBus | None = None
+        """Where the end of an export into the stack's own bucket is published, as the function's are."""
 
     def progressed(self, _: str, counts: Mapping[str, int], *, last: bool = False) -> None:
         """Show the counts so far."""
@@ -86,6 +90,14 @@ class Watch:
 
     def suspected(self, manifest: Manifest) -> None:
         """The result says it."""
+
+    def finished(self, manifest: Manifest) -> None:
+        """Publish the end. A bus that accepts nothing makes no export fail."""
+        if self.bus:
+            try:
+                self.bus.publish([event_of(manifest)])
+            except NotSent as failure:
+                terminal.complain(f"The export has ended, but {failure}.")
 
 
 class _Appending:
@@ -147,6 +159,14 @@ def _s3_place(to: str, stack: Target | None) -> tuple[Any, str, str]:
     if not bucket or (prefix and not prefix.endswith("/")):
         raise Unusable("TO: must be a folder, or s3://bucket/ or s3://bucket/prefix/, with a slash at its end")
     return (stack.client if stack else boto3.client)("s3", config=_S3_CONFIG), bucket, prefix
+
+
+def _bus_of(stack: Target | None, bucket: str) -> EventBus | None:
+    """The event bus of a stack, if it publishes events and this is its bucket."""
+    name = stack.values.get("event_bus_name") if stack else None
+    if not stack or not name or stack.values.get("export_bucket") != bucket:
+        return None
+    return EventBus(name, lambda: stack.client("events"))
 
 
 @contextmanager
@@ -226,6 +246,7 @@ def command(
                 watch = Watch(export, progress)
                 if to.startswith("s3:"):
                     place = _s3_place(to, stack)
+                    watch.bus = _bus_of(stack, place[1])
                     exporter = Exporter(
                         *place,
                         lambda _: export,

@@ -13,10 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from altcraft.client import Client
+from altcraft.token import Token
+from export_all.exporter import Exporter
+from export_all.requests import ExportRequest
 from local.emulator import Emulator
 from local.emulator.faults import Late
 from local.waiting import wait_until
+from ops.commands.export import Watch, export_to_s3
+from ops.progress import Progress
+from tests.buses import fake_bus
 from tests.integration.exporters import Bucket
+from tests.secret import Secret
 
 COMMAND = [sys.executable, "-m", "ops", "export"]
 STOPPED = "Stopped; nothing was exported.\n"
@@ -267,3 +275,19 @@ def test_closed_streams_neither_stop_the_export_nor_hide_its_file(
     assert (str(file) in done.stdout + done.stderr) == shown
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr
+
+
+def test_an_ill_bus_is_reported_and_fails_no_export(
+    emulator: Emulator, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.programs.create(6, generated=10)
+    reply = Client(emulator.url, Token(Secret())).export_all(6)
+    with fake_bus(denied="AccessDeniedException") as fake, Progress("B") as progress:
+        watch = Watch(reply, progress)
+        watch.bus = fake.bus()
+        exporter = Exporter(bucket.s3, bucket.name, "crm/", lambda _: reply, watcher=watch)
+
+        where = export_to_s3(ExportRequest(6), exporter)
+
+    assert bucket.latest() in where
+    assert "AccessDeniedException" in capsys.readouterr().err

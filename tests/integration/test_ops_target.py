@@ -46,7 +46,9 @@ class Account:
         self.parameters: dict[str, str] = {}
         self.schedules: Mapping[str, tuple[str, str]] = SCHEDULES
         self.invoked: list[tuple[str, dict[str, Any]]] = []
+        self.qualifiers: list[str | None] = []
         self.delivered: list[Request] = []
+        self.answer = Response(202, b"", [("x-amzn-RequestId", "the-request")])
 
     def __call__(self, request: Request) -> Response:
         xml = [("Content-Type", "text/xml")]
@@ -62,7 +64,8 @@ class Account:
             return Response(200, json.dumps({"id": "the-key-id", **shown}).encode())
         if request.path.endswith("/invocations"):
             self.invoked.append((request.path.split("/")[3], json.loads(request.body)))
-            return Response(202, b"", [("x-amzn-RequestId", "the-request")])
+            self.qualifiers.append(request.query.get("Qualifier"))
+            return self.answer
         if request.path.startswith("/apikeys/"):
             return Response(404, b'{"message": "Invalid API Key identifier specified"}')
         self.delivered.append(request)
@@ -154,6 +157,40 @@ def test_given_a_stack_without_a_schedule_then_the_error_says_so(account: Accoun
     assert "LoyaltyIds" in fired.stderr
 
 
+def lookup(**variables: str) -> Result:
+    return run("lookup", CODE="Code-1", LOYALTY_ID="5", **variables)
+
+
+def test_given_a_deployed_stack_then_a_code_is_looked_up_by_its_functions_alias(account: Account) -> None:
+    account.outputs["ActivateFunctionName"] = "shop-ActivateFunction"
+    facts = {"code": "Code-1", "loyalty_id": 5, "redeemable": True}
+    account.answer = Response(200, json.dumps(facts).encode())
+
+    found = lookup(STACK="shop")
+
+    assert (found.exit_code, json.loads(found.stdout)) == (0, facts)
+    assert account.invoked == [("shop-ActivateFunction", {"action": "get", "code": "Code-1", "loyalty_id": 5})]
+    assert account.qualifiers == ["live"]
+
+
+def test_given_a_stack_of_another_application_then_nothing_is_looked_up(account: Account) -> None:
+    found = lookup(STACK="shop")
+
+    assert found.exit_code == 1
+    assert "it has no ActivateFunctionName" in found.stderr
+
+
+def test_given_facts_that_are_not_known_now_then_the_lookup_says_why(account: Account) -> None:
+    account.outputs["ActivateFunctionName"] = "shop-ActivateFunction"
+    failure = {"errorType": "TryAgain", "errorMessage": "Altcraft answered HTTP 503 without a reason"}
+    account.answer = Response(200, json.dumps(failure).encode(), [("X-Amz-Function-Error", "Unhandled")])
+
+    found = lookup(STACK="shop")
+
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == "not looked up (TryAgain): Altcraft answered HTTP 503 without a reason\n"
+
+
 def test_given_a_deployed_stack_then_an_export_uses_its_altcraft_and_bucket(
     aws: Aws, account: Account, emulator: Emulator, bucket: Bucket
 ) -> None:
@@ -224,6 +261,8 @@ NOWHERE = "http://127.0.0.1:9"
         (["schedule"], {"URL": NOWHERE, "PORT": "10"}, NOWHERE),
         (["schedule"], {"STACK": "shop", "PORT": "9"}, "the stack shop"),
         (["webhook"], {"STACK": "shop", "SOURCE": "eu-shop"}, "the stack shop"),
+        (["lookup"], {"STACK": "shop", "CODE": "Code-1", "LOYALTY_ID": "5"}, "the stack shop"),
+        (["lookup"], {"PORT": "9", "CODE": "Code-1", "LOYALTY_ID": "5"}, NOWHERE),
     ],
 )
 def test_given_flags_and_variables_then_the_nearest_names_the_stack(

@@ -26,6 +26,7 @@ EVERYTHING = LEAST | {
     "ShopifyEventSource": "aws.partner/shopify.com/123/shop",
     "QueueSenderArn": "arn:aws:iam::123456789012:user/saleor",
     "LoyaltyIds": "5,6",
+    "EventBusName": "shop-events",
     "ExportPrefix": "crm/",
     "ExportRetentionDays": "400",
     "ExportReservedConcurrency": "2",
@@ -68,6 +69,8 @@ class Stack:
         if kind == "AWS::Lambda::Alias":  # the one ARN that the template takes apart
             named = resource["Properties"]
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{named['FunctionName']['Ref']}:{named['Name']}"
+        if attribute == "StreamArn":
+            return f"arn:{logical_id}/stream/1"
         return f"arn:{logical_id}" if attribute == "Arn" or (attribute is None and kind in _REF_IS_ARN) else logical_id
 
     @cached_property

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from export_all.app import MARGIN_SECONDS
 from lambda_support import aws
 
 
@@ -41,3 +42,13 @@ def test_an_emulator_needs_no_host_name_per_bucket(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(variable, "http://localhost:5000")
 
     assert link().startswith("http://localhost:5000/shop/a/b?")
+
+
+def test_a_bus_that_hangs_does_not_use_up_what_an_export_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+    config = aws.client("events").meta.config
+
+    attempts = config.retries["total_max_attempts"]
+    assert attempts > 1
+    assert (config.connect_timeout + config.read_timeout) * attempts < MARGIN_SECONDS

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from cfnlint.api import lint
 
 from activate.api import PROBLEMS
 from activate.fetch import MOST_CALLS
@@ -25,15 +26,19 @@ from altcraft.export_batch import LONGEST_ENVELOPE, LONGEST_PIECE
 from docs.generate import ways_picture
 from export_all import pipeline
 from export_all.api import DOWNLOAD_SECONDS
+from export_all.aws_errors import StorageUnavailable
 from export_all.failures import ExportFailed
 from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
+from export_all.requests import LONGEST_KEY
 from export_all.upload import part_bytes
+from lambda_support.event_bus import SOURCE
 from lambda_support.fields import InvalidField
 from lambda_support.secrets import LIFETIME_SECONDS
 from local.template import read
 from tests.description import COMPONENTS, NO_OPERATION, OPERATIONS, kinds
+from tests.event_schemas import SCHEMAS, faults
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -110,19 +115,86 @@ def test_the_errors_of_invocations_have_the_names_of_the_exceptions() -> None:
     assert f"`{ExportFailed.__name__}`" in API
 
 
-def test_the_json_in_the_api_page_is_json_and_its_state_machine_handles_our_errors() -> None:
-    parsed: list[dict[str, Any]] = [json.loads(snippet) for snippet in snippets(API, "json")]
-    machine = next(one for one in parsed if "StartAt" in one)
-    states = machine["States"]
-    activate = states["Activate"]
-    assert TryAgain.__name__ in activate["Retry"][0]["ErrorEquals"]
-    assert activate["Catch"][0]["ErrorEquals"] == [InvalidField.__name__]
-    assert {choice["StringEquals"] for choice in states["Outcome"]["Choices"]} <= set(Outcome)
-    assert {state["Next"] for state in states.values() if "Next" in state} <= states.keys()
+def test_the_json_in_the_pages_is_json() -> None:
+    for page in ("api", "events", "workflows"):
+        assert [json.loads(snippet) for snippet in snippets((DOCS / f"{page}.md").read_text(), "json")], page
 
 
-def test_the_state_machine_in_the_api_page_retries_for_a_day() -> None:
-    retry = next(json.loads(one) for one in snippets(API, "json") if "StartAt" in one)["States"]["Activate"]["Retry"][0]
+def states(machine: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state of a machine, and those of its maps."""
+    for name, state in machine["States"].items():
+        yield name, state
+        if "ItemProcessor" in state:
+            yield from states(state["ItemProcessor"])
+
+
+RECIPES = sorted((DOCS / "workflows").glob("*.*"))
+MACHINES = {path.name.partition(".")[0]: json.loads(path.read_text()) for path in RECIPES if path.suffix == ".json"}
+
+
+def test_the_workflows_page_shows_every_recipe_as_it_is() -> None:
+    page = (DOCS / "workflows.md").read_text()
+    assert sorted(snippets(page, "json") + snippets(page, "yaml")) == sorted(path.read_text() for path in RECIPES)
+    assert MACHINES.keys() == {"activate", "export"}
+
+
+@pytest.mark.parametrize("path", [path for path in RECIPES if path.suffix == ".yaml"], ids=lambda path: path.stem)
+def test_a_recipe_is_a_template_without_a_fault(path: Path) -> None:
+    found = [f"{match.rule.id} {match.message}" for match in lint(path.read_text())]
+    assert found == []
+    assert {
+        one["Properties"]["DefinitionUri"]
+        for one in read(path)["Resources"].values()
+        if one["Type"] == "AWS::Serverless::StateMachine"
+    } <= {recipe.name for recipe in RECIPES}
+
+
+def test_the_recipes_wait_for_events_that_there_are() -> None:
+    named = {
+        detail_type
+        for path in RECIPES
+        if path.suffix == ".yaml"
+        for one in read(path)["Resources"].values()
+        if one["Type"] == "AWS::Events::Rule" and one["Properties"]["EventPattern"]["source"] == [SOURCE]
+        for detail_type in one["Properties"]["EventPattern"]["detail-type"]
+    }
+    assert named
+    assert named <= SCHEMAS.keys()
+
+
+def test_the_events_page_lists_every_event_with_its_schema() -> None:
+    documented = rows((DOCS / "events.md").read_text(), "detail-type")
+    for row in documented:
+        schema = SCHEMAS[row["detail-type"]]
+        linked = re.search(r"\((.+)\)", row["schema"])
+        assert linked
+        assert json.loads((DOCS / linked[1]).read_text()) == schema
+        fields = set(re.findall(r"`(\w+)`", f"`{row['detail']}`"))
+        assert row["detail"] == "the manifest" or fields | {"event_id", "occurred_at", "loyalty_id"} == set(
+            schema["properties"]
+        )
+    assert {row["detail-type"] for row in documented} == SCHEMAS.keys()
+
+
+def test_the_event_in_the_events_page_is_one() -> None:
+    (event,) = (json.loads(one) for one in snippets((DOCS / "events.md").read_text(), "json"))
+    assert event["source"] == SOURCE
+    assert faults(event["detail-type"], event["detail"]) == []
+
+
+def test_the_state_machines_handle_our_errors_and_lead_somewhere() -> None:
+    activate, export = (dict(states(MACHINES[name])) for name in ("activate", "export"))
+    assert TryAgain.__name__ in activate["Activate"]["Retry"][0]["ErrorEquals"]
+    assert activate["Activate"]["Catch"][0]["ErrorEquals"] == [InvalidField.__name__]
+    assert f"'{Outcome.ACTIVATED}'" in activate["Outcome"]["Choices"][0]["Condition"]
+    assert {ExportFailed.__name__, StorageUnavailable.__name__} <= set(export["Export"]["Retry"][0]["ErrorEquals"])
+    for machine in (activate, export):
+        targets = re.findall(r'"(?:Next|Default)": "(\w+)"', json.dumps(list(machine.values())))
+        assert set(targets) <= machine.keys()
+
+
+def test_the_state_machine_that_activates_retries_for_a_day() -> None:
+    retry = MACHINES["activate"]["States"]["Activate"]["Retry"][0]
     pauses = [
         min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
         for number in range(retry["MaxAttempts"])
@@ -157,7 +229,9 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
     columns = {
         "webhook": ("million activations by webhook", 2),
         "API": ("million activations by API", 2),
+        "lookup": ("million lookups", 2),
         "export": ("million codes exported", 4),
+        "events": ("million events", 2),
     }
     for region, documented in costs.items():
         for quantity, (cost, digits) in columns.items():
@@ -205,6 +279,7 @@ def default(parameter: str) -> int:
     [
         ("a code, an `order_id`", [MAX_TEXT]),
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("an `Idempotency-Key`", [1, LONGEST_KEY]),
         ("codes, and orders, of one delivery", [MOST_CODES]),
         ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
         ("calls to a shop's API for one delivery; an answer", [MOST_CALLS, MOST_BYTES // 1_000_000]),
@@ -233,6 +308,6 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
 
 def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
     schemas = COMPONENTS["schemas"]
-    activation = schemas["Activation"]["properties"]
-    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    order_id = schemas["Activation"]["properties"]["order_id"]
+    assert {schemas["Code"]["maxLength"], order_id["anyOf"][0]["maxLength"]} == {MAX_TEXT}
     assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]

@@ -16,10 +16,15 @@ from export_all.keys import data_folder
 from export_all.latest import LATEST_MINIMUM_PERCENT
 from export_all.manifest import Manifest
 from export_all.settings import Settings as ExportSettings
+from lambda_support.event_bus import SOURCE
 from tests.unit.cloudformation import Template
 from tests.unit.synthesis import EVERYTHING, LEAST, TEMPLATE, as_list, document, synthesise
+from tests.unit.test_events import CLAIMED, HAPPENED, REDEEMED, record
 
 both = pytest.mark.parametrize("parameters", [LEAST, EVERYTHING], ids=["least", "everything"])
+
+STREAM_SECONDS = 24 * 3600
+"""How long a stream keeps a record. Source: DynamoDB Developer Guide, "Change data capture for DynamoDB Streams"."""
 
 DATA = {
     "AWS::DynamoDB::Table",
@@ -128,6 +133,7 @@ def test_given_the_routes_then_only_those_of_promocodes_need_a_key(parameters: M
 
     assert keyed == {
         ("post", "/promocodes/activate"): True,
+        ("post", "/promocodes/get"): True,
         ("post", "/promocodes/export_all"): True,
         ("get", "/promocodes/exports/{export_id}"): True,
         ("post", "/webhooks/{source}"): False,
@@ -168,10 +174,14 @@ def test_given_a_queue_that_feeds_a_function_then_it_hides_a_message_for_six_run
     stack = synthesise(parameters)
     queues = stack.of("AWS::SQS::Queue")
     timeout = stack.of("AWS::Lambda::Function")["ActivateFunction"]["Timeout"]
-    mappings = stack.of("AWS::Lambda::EventSourceMapping")
+    mappings = [
+        mapping
+        for mapping in stack.of("AWS::Lambda::EventSourceMapping").values()
+        if mapping["EventSourceArn"].removeprefix("arn:") in queues
+    ]
 
     assert len(mappings) == (2 if parameters is EVERYTHING else 1)
-    for mapping in mappings.values():
+    for mapping in mappings:
         assert queues[mapping["EventSourceArn"].removeprefix("arn:")]["VisibilityTimeout"] >= 6 * timeout
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
@@ -258,6 +268,94 @@ def test_given_the_table_then_its_items_expire_and_it_can_be_restored() -> None:
     ]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def test_given_an_event_bus_then_the_tables_stream_is_published_from_its_beginning_and_nothing_is_lost_unnoticed() -> (
+    None
+):
+    stack = synthesise(EVERYTHING)
+    mapping = stack.of("AWS::Lambda::EventSourceMapping")["EventMapping"]
+    table = stack.of("AWS::DynamoDB::Table")["RedemptionsTable"]
+    alarm = stack.of("AWS::CloudWatch::Alarm")["FailedEventsAlarm"]
+
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert mapping["EventSourceArn"] == "arn:RedemptionsTable/stream/1"
+    assert mapping["FunctionName"].endswith(":live")
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumBatchingWindowInSeconds"] <= 1
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # A person has as long as the retries, before the stream forgets the record.
+    assert mapping["MaximumRecordAgeInSeconds"] == STREAM_SECONDS / 2
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": "arn:FailedEventsQueue"}}
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "FailedEventsQueue"}]
+
+
+def _passes(pattern: Mapping[str, Any], value: Any) -> bool:
+    """Whether Lambda's event filtering lets a record pass, as far as our patterns go."""
+    if not isinstance(value, Mapping):
+        return False
+    for name, wanted in pattern.items():
+        if isinstance(wanted, Mapping):
+            if not _passes(wanted, value.get(name)):
+                return False
+        elif not (wanted == [{"exists": True}] and name in value) and value.get(name) not in wanted:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(("old", "new"), [(old, new) for old, new, *_ in HAPPENED.values()], ids=HAPPENED)
+def test_given_a_change_that_is_an_event_then_the_filter_lets_it_pass(
+    old: dict[str, Any] | None, new: dict[str, Any]
+) -> None:
+    mapping = synthesise(EVERYTHING).of("AWS::Lambda::EventSourceMapping")["EventMapping"]
+    patterns = [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]]
+
+    assert any(_passes(pattern, record(old, new)) for pattern in patterns)
+    assert not any(_passes(pattern, record(None, CLAIMED)) for pattern in patterns)
+    assert not any(_passes(pattern, record(REDEEMED, None)) for pattern in patterns)
+
+
+def test_given_an_event_bus_then_the_deployment_fails_without_it_and_it_cannot_be_deleted_afterwards() -> None:
+    rule = synthesise(EVERYTHING).of("AWS::Events::Rule")["EventBusExists"]
+
+    assert (rule["EventBusName"], rule["State"]) == ("shop-events", "DISABLED")
+    assert rule["EventPattern"] == {"source": [SOURCE]}
+
+
+def test_given_no_event_bus_then_there_is_neither_a_stream_nor_anything_that_costs() -> None:
+    stack = synthesise(LEAST)
+
+    assert "StreamSpecification" not in stack.of("AWS::DynamoDB::Table")["RedemptionsTable"]
+    assert not stack.resources.keys() & {
+        "EventMapping",
+        "EventBusExists",
+        "EventsNotSentAlarm",
+        "FailedEventsAlarm",
+        "FailedEventsQueue",
+        "FailedEventsQueuePolicy",
+    }
+    for function in stack.of("AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["EVENT_BUS_NAME"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("", True),
+        ("default", True),
+        ("shop.events_2-eu", True),
+        ("aws.partner/shopify.com/1/shop", False),
+        ("arn:aws:events:eu-central-1:123456789012:event-bus/shop", False),
+        ("shop events", False),
+        ("x" * 257, False),
+    ],
+)
+def test_given_a_name_then_it_can_be_the_bus_if_a_bus_of_the_account_can_have_it(name: str, allowed: bool) -> None:
+    parameter = document()["Parameters"]["EventBusName"]
+
+    assert bool(re.fullmatch(parameter["AllowedPattern"], name)) is allowed
+    assert parameter["Default"] == ""
 
 
 def test_given_no_parameters_but_the_address_then_no_optional_part_is_made() -> None:

@@ -25,9 +25,29 @@ ACTIVATE_MAY = [
     ("sqs:ChangeMessageVisibility", "arn:ActivationQueue"),
     ("sqs:GetQueueAttributes", "arn:ActivationQueue"),
     ("dynamodb:PutItem", "arn:RedemptionsTable"),
+    ("dynamodb:GetItem", "arn:RedemptionsTable"),
     ("dynamodb:Query", "arn:RedemptionsTable"),
     ("s3:PutObject", "arn:ExportBucket/{prefix}quarantine/eu-shop/order.json"),
 ]
+
+BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/shop-events"
+
+OF_EVENTS = [
+    *[
+        ("ActivateRole", action, "arn:RedemptionsTable/stream/1")
+        for action in (
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        )
+    ],
+    ("ActivateRole", "dynamodb:UpdateItem", "arn:RedemptionsTable"),
+    ("ActivateRole", "sqs:SendMessage", "arn:FailedEventsQueue"),
+    ("ActivateRole", "events:PutEvents", BUS),
+    ("ExportAllRole", "events:PutEvents", BUS),
+]
+"""What is allowed with an event bus, and only then."""
 
 ACTIVATE_MAY_NOT = [
     ("s3:GetObject", "arn:ExportBucket/{prefix}quarantine/eu-shop/order.json"),
@@ -46,6 +66,8 @@ ACTIVATE_MAY_NOT = [
     ("dynamodb:PutItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/another"),
     ("lambda:InvokeFunction", "arn:ExportAllFunction"),
     ("logs:PutLogEvents", "arn:ExportAllLogs"),
+    ("events:PutEvents", "arn:aws:events:eu-central-1:123456789012:event-bus/another"),
+    ("sqs:ReceiveMessage", "arn:FailedEventsQueue"),
 ]
 
 EXPORT_MAY = [
@@ -64,8 +86,12 @@ EXPORT_MAY_NOT = [
     *[
         (action, f"arn:{queue}")
         for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
-        for queue in ("ActivationQueue", "DeadLetterQueue", "ShopQueue", "FailedIntakeQueue")
+        for queue in ("ActivationQueue", "DeadLetterQueue", "ShopQueue", "FailedIntakeQueue", "FailedEventsQueue")
     ],
+    ("events:PutEvents", "arn:aws:events:eu-central-1:123456789012:event-bus/another"),
+    ("dynamodb:GetRecords", "arn:RedemptionsTable/stream/1"),
+    ("dynamodb:UpdateItem", "arn:RedemptionsTable"),
+    ("dynamodb:PutItem", "arn:RedemptionsTable"),
     ("secretsmanager:GetSecretValue", "arn:SourcesSecret"),
     ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:another"),
     ("dynamodb:GetItem", "arn:RedemptionsTable"),
@@ -76,6 +102,14 @@ EXPORT_MAY_NOT = [
     ("s3:DeleteObject", "arn:ExportBucket/{prefix}promocodes/loyalty_id=5/dt=2026-11-22/1.jsonl.gz"),
     ("s3:PutBucketPolicy", "arn:ExportBucket"),
 ]
+
+
+@pytest.mark.parametrize(("role", "action", "resource"), OF_EVENTS)
+def test_given_an_event_bus_then_the_functions_may_publish_on_it_and_without_one_nowhere(
+    role: str, action: str, resource: str
+) -> None:
+    assert synthesise(EVERYTHING).allows(role, action, resource)
+    assert not synthesise(LEAST).allows(role, action, resource)
 
 
 @both

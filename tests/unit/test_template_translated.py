@@ -18,6 +18,7 @@ SETS: Final[Mapping[str, Mapping[str, str]]] = {
     "access logs by the account's role": LEAST | {"AccessLogs": "on"},
     "no access logs": LEAST | {"AccessLogs": "off"},
     "VPC": LEAST | {name: EVERYTHING[name] for name in ("SubnetIds", "SecurityGroupIds")},
+    "events": LEAST | {"EventBusName": "default"},
     "everything": EVERYTHING,
 }
 

@@ -156,7 +156,9 @@ def test_given_no_schedule_and_no_watched_source_then_nothing_is_missed() -> Non
     stack = synthesise(LEAST)
 
     assert not stack.of("AWS::CloudWatch::CompositeAlarm")
-    assert "FailedIntakeAlarm" not in stack.of("AWS::CloudWatch::Alarm")
+    assert (
+        not {"FailedIntakeAlarm", "FailedEventsAlarm", "EventsNotSentAlarm"} & stack.of("AWS::CloudWatch::Alarm").keys()
+    )
 
 
 def test_given_a_saved_query_then_the_code_writes_the_lines_it_filters() -> None:
