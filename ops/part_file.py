@@ -53,7 +53,7 @@ def remove_abandoned(folder: Path) -> None:
 
 def _locked(part: Path) -> IO[bytes]:
     while True:
-        file = part.open("xb", buffering=0)
+        file = part.open("xb")  # buffered: a raw file only returns that a full disk took a part of a write
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return file

@@ -21,8 +21,10 @@ class Progress:
     A context manager: after its block the cursor is in the next line.
     """
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, already: int = 0) -> None:
+        """`already`: units that were done before it began, which count as done and not as speed."""
         self._unit = unit
+        self._already = already
         self._out: IO[str] | None = sys.stderr
         self._redraws = sys.stderr is not None and sys.stderr.isatty()
         self._began = time.monotonic()
@@ -41,9 +43,23 @@ class Progress:
         self._drawn = seconds
         columns = shutil.get_terminal_size().columns - 1 if self._redraws else None
         line = tqdm.format_meter(
-            done, total or 0, seconds, columns, ascii=" =", unit=self._unit, unit_scale=True, postfix=note
+            done,
+            total or 0,
+            seconds,
+            columns,
+            ascii=" =",
+            unit=self._unit,
+            unit_scale=True,
+            postfix=note,
+            initial=self._already,
         )
         self._write(f"\r{line}\x1b[K" if self._redraws else f"{line}\n")
+
+    def say(self, text: str) -> None:
+        """Print a part of the result, in place of the line, which is drawn again after it."""
+        if self._redraws:
+            self._write("\r\x1b[K")
+        terminal.say(text)
 
     def __enter__(self) -> Self:
         return self

@@ -37,7 +37,9 @@ _OUTPUTS: Final[Mapping[str, str]] = {
     "sources_secret_id": "SourcesSecretId",
     "altcraft_secret_id": "AltcraftSecretId",
     "altcraft_url": "AltcraftUrl",
+    "activate_function": "ActivateFunctionName",
     "event_bus_name": "EventBusName",
+    "api_key_id": "ApiKeyId",
 }
 """Parts of a stack, as `make local` calls them; and the template's outputs and parameters that have their names."""
 
@@ -54,6 +56,11 @@ class Target(ABC):
     @abstractmethod
     def values(self) -> Mapping[str, str]:
         """The names of its parts; and the template's parameters, but for those that have their default values."""
+
+    @property
+    @abstractmethod
+    def api_key(self) -> str:
+        """What `/promocodes/*` wants in the header x-api-key."""
 
     @abstractmethod
     def client(self, service: str, config: Config | None = None) -> Any:
@@ -97,6 +104,13 @@ class Deployed(Target):
         values = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
         values |= {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
         return values | {part: values[output] for part, output in _OUTPUTS.items() if output in values}
+
+    @property
+    def api_key(self) -> str:
+        (key_id,) = self.names("api_key_id")
+        with refused_by_aws(f"cannot read the API key {key_id} (give API_KEY instead)"):
+            key: str = self.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)["value"]
+        return key
 
     def client(self, service: str, config: Config | None = None) -> Any:
         with refused_by_aws(f"cannot look for {self}"):
@@ -143,7 +157,13 @@ class Laptop(Target):
                 f"no `make local` answers at {self.url}: start it, or name the address that it prints as api_url by LOCAL=..., "
                 "or a deployed stack by STACK=..."
             ) from error
+        if functions := values.get("functions"):
+            values["activate_function"] = functions["ActivateFunction"]
         return {**values, "webhook_url": f"{values.get('api_url', self.url)}/webhooks/"}
+
+    @property
+    def api_key(self) -> str:
+        return self.names("api_key")[0]
 
     def client(self, service: str, config: Config | None = None) -> Any:
         url, region = self.names("aws_endpoint_url", "aws_region")

@@ -1,18 +1,21 @@
-"""Activation and reversal by an HTTP request or a direct invocation. The caller gets the outcome."""
+"""Activation, reversal and lookup by an HTTP request or a direct invocation. The caller gets the outcome, or the facts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from activate.redemption import Act, Action, Outcome, Redemption, Result, TryAgain
-from activate.telemetry import record, record_failure
+from activate.telemetry import NOT_YET, record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.http import Problem, Reply, Request, invalid_field, reply
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from activate.lookup import Facts, Lookup
 
 RETRY_AFTER_SECONDS: Final = 30
 
@@ -75,19 +78,27 @@ def respond(request: Request, action: Action, act: Act, until: datetime) -> Repl
     except InvalidField as error:
         raise invalid_field(error) from error
     except TryAgain as failure:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            failure.reason,
-            _UNDONE[action],
-            f"{failure}. Send the same request again, with the same order_id.",
-            retryable=True,
-            altcraft=failure.refusal,
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            extra={"reason": failure.reason},
-        ) from failure
+        raise _no_outcome(failure, _UNDONE[action], "Send the same request again, with the same order_id.") from failure
     if result.outcome in PROBLEMS:
         raise _problem(redemption, result)
     return reply(request, HTTPStatus.OK, _message(redemption, result))
+
+
+def respond_lookup(request: Request, lookup: Lookup) -> Reply:
+    """Answer `POST /promocodes/get`: the facts about a code. Nothing is changed or reserved.
+
+    Raises:
+        Problem: Altcraft does not know the code, and every failure.
+    """
+    try:
+        subject, facts = _look_up(request.fields(), lookup)
+    except InvalidField as error:
+        raise invalid_field(error) from error
+    except TryAgain as failure:
+        raise _no_outcome(failure, "The code could not be looked up now", "Send the same request again.") from failure
+    if facts is None:
+        raise _problem(subject, Result(Outcome.NOT_FOUND))
+    return reply(request, HTTPStatus.OK, asdict(facts))
 
 
 def invoke(fields: Mapping[str, Any], action: Action, act: Act, until: datetime) -> dict[str, object]:
@@ -100,12 +111,36 @@ def invoke(fields: Mapping[str, Any], action: Action, act: Act, until: datetime)
     return _message(*_carry_out(fields, action, act, until))
 
 
+def invoke_lookup(fields: Mapping[str, Any], lookup: Lookup) -> dict[str, object]:
+    """Answer a direct lookup: the facts, or `{"code", "loyalty_id", "outcome": "not_found", "redeemable": false}`.
+
+    Raises:
+        InvalidField: a field is missing or wrong.
+        TryAgain: the facts are not known now; a state machine can retry by this error's name.
+    """
+    subject, facts = _look_up(fields, lookup)
+    if facts is None:
+        return {**_message(subject, Result(Outcome.NOT_FOUND)), "redeemable": False}
+    return asdict(facts)
+
+
+def _look_up(fields: Mapping[str, Any], lookup: Lookup) -> tuple[Redemption, Facts | None]:
+    from activate.lookup import subject_from  # an activation need not load it
+
+    subject = subject_from(fields)
+    try:
+        return subject, lookup.facts(subject)
+    except TryAgain as failure:
+        record_failure(failure, "Not looked up")
+        raise
+
+
 def _carry_out(fields: Mapping[str, Any], action: Action, act: Act, until: datetime) -> tuple[Redemption, Result]:
     redemption = Redemption.from_fields(fields, action)
     try:
         result = act(redemption, until)
     except TryAgain as failure:
-        record_failure(action, failure)
+        record_failure(failure, NOT_YET[action])
         raise
     record(action, redemption, result)
     return redemption, result
@@ -120,6 +155,19 @@ def _message(redemption: Redemption, result: Result) -> dict[str, object]:
     if result.refusal is not None:
         message["altcraft"] = {"error": result.refusal.error, "error_text": result.refusal.error_text}
     return message
+
+
+def _no_outcome(failure: TryAgain, title: str, remedy: str) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        failure.reason,
+        title,
+        f"{failure}. {remedy}",
+        retryable=True,
+        altcraft=failure.refusal,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        extra={"reason": failure.reason},
+    )
 
 
 def _problem(redemption: Redemption, result: Result) -> Problem:

@@ -3,12 +3,14 @@
 | entry point | event | answer |
 |---|---|---|
 | API | REST proxy, `POST /promocodes/activate` or `/promocodes/deactivate` | the outcome, or a problem |
+| lookup | REST proxy, `POST /promocodes/get` | the facts about a code, or a problem |
 | webhook | REST proxy, `POST`, `PUT` or `GET /webhooks/{source}` | `{"accepted": N}`, or a problem |
 | queue | SQS batch of the activation queue | `batchItemFailures` |
 | shop's bus | EventBridge partner event | `{"accepted": N}` |
 | shop's queue | SQS batch of another queue, such as Saleor's | `batchItemFailures` |
 | ledger's stream | DynamoDB batch of the redemptions' table | `batchItemFailures` |
 | direct | `{"code", "loyalty_id", "order_id"?, "action"?}` | the outcome; an error is raised by its name |
+| direct lookup | `{"action": "get", "code", "loyalty_id"}` | the facts about a code; an error likewise |
 
 Each entry point imports what it needs on first use: a webhook's cold start must not load the worker's libraries.
 """
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from activate.fetcher import Fetcher
     from activate.intake import Intake
     from activate.ledger import Ledger
+    from activate.lookup import Lookup
     from activate.outbox import Outbox
     from activate.redemption import Act, Action
     from activate.sources import Sources
@@ -62,6 +65,12 @@ def _api(request: Request, context: LambdaContext) -> Reply:
     return api.respond(request, action, _acts()[action], _deadline(context))
 
 
+def _api_lookup(request: Request, _context: LambdaContext) -> Reply:
+    from activate import api
+
+    return api.respond_lookup(request, _lookup())
+
+
 def _webhook(request: Request, _context: LambdaContext) -> Reply:
     return _intake().receive(request.path["source"], request)
 
@@ -69,6 +78,7 @@ def _webhook(request: Request, _context: LambdaContext) -> Reply:
 _ROUTES: Final[Mapping[tuple[str, str], Callable[[Request, LambdaContext], Reply]]] = {
     ("POST", "/promocodes/activate"): _api,
     ("POST", "/promocodes/deactivate"): _api,
+    ("POST", "/promocodes/get"): _api_lookup,
     ("POST", "/webhooks/{source}"): _webhook,
     ("PUT", "/webhooks/{source}"): _webhook,
     ("GET", "/webhooks/{source}"): _webhook,
@@ -92,15 +102,33 @@ def _stream(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
+    action = event.get("action", "activate")
+    run = _ACTIONS.get(action) if isinstance(action, str) else None
+    if run is None:
+        raise InvalidField("action", f"must be one of {', '.join(_ACTIONS)}; without it, a code is activated")
+    return run(action, {name: value for name, value in event.items() if name != "action"}, context)
+
+
+def _direct_act(name: str, fields: Mapping[str, Any], context: LambdaContext) -> dict[str, object]:
     from activate import api
     from activate.redemption import Action
 
-    fields = {name: value for name, value in event.items() if name != "action"}
-    try:
-        action = Action(event.get("action", Action.ACTIVATE))
-    except ValueError as error:
-        raise InvalidField("action", "must be activate or deactivate; without it, a code is activated") from error
+    action = Action(name)
     return api.invoke(fields, action, _acts()[action], _deadline(context))
+
+
+def _direct_lookup(_name: str, fields: Mapping[str, Any], _context: LambdaContext) -> dict[str, object]:
+    from activate import api
+
+    return api.invoke_lookup(fields, _lookup())
+
+
+_ACTIONS: Final[Mapping[str, Callable[[str, Mapping[str, Any], LambdaContext], dict[str, object]]]] = {
+    "activate": _direct_act,
+    "deactivate": _direct_act,
+    "get": _direct_lookup,
+}
+"""What a direct event asks for, by its field `action`."""
 
 
 def _deadline(context: LambdaContext) -> datetime:
@@ -118,6 +146,13 @@ def _acts() -> Mapping[Action, Act]:
         Action.ACTIVATE: Activator(_client(), _ledger()).activate,
         Action.DEACTIVATE: Reverser(_client(), _ledger()).deactivate,
     }
+
+
+@cache
+def _lookup() -> Lookup:
+    from activate.lookup import Lookup
+
+    return Lookup(_client(), _ledger())
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from activate.redemption import Action
 from lambda_support.telemetry import Metric, count, logger
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from activate.redemption import Redemption, Result, TryAgain
 
 
-class _Words(NamedTuple):
-    metric: Metric
-    ended: str
-    not_yet: str
-
-
-_WORDS: Final[Mapping[Action, _Words]] = {
-    Action.ACTIVATE: _Words(Metric.ACTIVATIONS, "Activation ended", "Not activated yet"),
-    Action.DEACTIVATE: _Words(Metric.REVERSALS, "Reversal ended", "Not deactivated yet"),
+_ENDED: Final[Mapping[Action, tuple[Metric, str]]] = {
+    Action.ACTIVATE: (Metric.ACTIVATIONS, "Activation ended"),
+    Action.DEACTIVATE: (Metric.REVERSALS, "Reversal ended"),
 }
+
+NOT_YET: Final[Mapping[Action, str]] = {
+    Action.ACTIVATE: "Not activated yet",
+    Action.DEACTIVATE: "Not deactivated yet",
+}
+"""The log's message where there is no outcome yet."""
 
 
 def record(action: Action, redemption: Redemption, result: Result) -> None:
     """Count and log an outcome; a double redemption is logged with both orders."""
-    words = _WORDS[action]
-    count(words.metric, outcome=result.outcome)
+    metric, message = _ENDED[action]
+    count(metric, outcome=result.outcome)
     refusal = {"error": result.refusal.error, "error_text": result.refusal.error_text} if result.refusal else None
     facts: dict[str, Any] = {
         "outcome": result.outcome,
@@ -39,14 +39,14 @@ def record(action: Action, redemption: Redemption, result: Result) -> None:
         count(Metric.DOUBLE_REDEMPTIONS)
         logger.warning("Double redemption", order_id=redemption.order_id, first_order_id=result.first_order, **facts)
     else:
-        logger.info(words.ended, order_id=redemption.order_id, **facts)
+        logger.info(message, order_id=redemption.order_id, **facts)
 
 
-def record_failure(action: Action, failure: TryAgain) -> None:
+def record_failure(failure: TryAgain, message: str) -> None:
     """Count and log that there is no outcome yet."""
     count(Metric.RETRIES, reason=failure.reason)
     if failure.reason == "token_refused":
         count(Metric.TOKEN_REFUSED)
     elif failure.altcraft_down and failure.reason != "token_unreadable":
         count(Metric.ALTCRAFT_FAILING)
-    logger.warning(_WORDS[action].not_yet, reason=failure.reason, detail=str(failure))
+    logger.warning(message, reason=failure.reason, detail=str(failure))

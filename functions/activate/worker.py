@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from activate.activation_queue import FetchMessage, fetch_message
 from activate.redemption import Act, Action, Redemption, TryAgain
-from activate.telemetry import record, record_failure
+from activate.telemetry import NOT_YET, record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.telemetry import Metric, count, logger
 
@@ -186,7 +186,7 @@ class Worker:
 
     def _put_back(self, message: SQSRecord, age: float, action: Action, failure: TryAgain) -> None:
         seconds = backoff(age)
-        record_failure(action, failure)
+        record_failure(failure, NOT_YET[action])
         try:
             self._sqs.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=seconds

@@ -26,6 +26,7 @@ from export_all import api
 from export_all.aws_errors import as_unavailable
 from export_all.begin import Invoke, begin_scheduled
 from export_all.failures import ExportFailed
+from export_all.idempotency import IdempotencyKeys
 from export_all.manifests import Manifests
 from export_all.requests import ExportRequest, export_id_from, new_export_id
 from export_all.settings import settings
@@ -63,7 +64,7 @@ def _http(event: dict[str, Any], _context: LambdaContext) -> Reply:
 
 
 def _post_export(request: Request) -> Reply:
-    return api.post_export(request, _manifests(), _invoke())
+    return api.post_export(request, _manifests(), _idempotency_keys(), _invoke())
 
 
 def _get_export(request: Request) -> Reply:
@@ -143,6 +144,11 @@ def _manifests() -> Manifests:
         settings().latest_minimum_percent,
         _watcher(),
     )
+
+
+@cache
+def _idempotency_keys() -> IdempotencyKeys:
+    return IdempotencyKeys(aws.client("s3"), settings().export_bucket, settings().export_prefix)
 
 
 @cache

@@ -6,15 +6,24 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export_all.aws_errors import AWS_ERRORS, as_unavailable, detail_of
 from export_all.failures import Failure
 from export_all.manifest import Manifest, begun, rfc3339
 from export_all.manifest_store import Superseded
 from export_all.manifests import Lease, Manifests
-from export_all.requests import ExportRequest, moment_from, repeatable_export_id, requests_from_schedule
+from export_all.requests import (
+    ExportRequest,
+    moment_from,
+    new_export_id,
+    repeatable_export_id,
+    requests_from_schedule,
+)
 from lambda_support.telemetry import logger
+
+if TYPE_CHECKING:
+    from export_all.idempotency import IdempotencyKeys
 
 Invoke = Callable[[Mapping[str, object]], None]
 """Invokes this function with an event, asynchronously."""
@@ -41,6 +50,28 @@ def begin(request: ExportRequest, export_id: str, now: datetime, manifests: Mani
             raise
     logger.info("The export is begun", export_id=export_id, loyalty_id=request.loyalty_id)
     return manifest
+
+
+def begin_once(
+    key: str, request: ExportRequest, now: datetime, manifests: Manifests, keys: IdempotencyKeys, invoke: Invoke
+) -> str:
+    """Begin the export of an idempotency key, unless a run has taken it up before; its id.
+
+    An export that has ended, failed too, is not run again by its key: another try is another export, with another key.
+
+    Raises:
+        KeyReused: the key is that of another request.
+        UnreadableRecord, UnreadableManifest: something else is in the place of the key's record, or of its manifest.
+        StorageUnavailable: it cannot be begun; the same request again begins it.
+    """
+    with as_unavailable():
+        export_id = keys.claim(key, request, new_export_id(now))
+        if manifests.is_taken_up(export_id):
+            logger.info("The export of this key was begun before", export_id=export_id)
+            return export_id
+    # Also where another request has recorded the key: it may have been killed since, and two runs of one id are one export.
+    begin(request, export_id, now, manifests, invoke)
+    return export_id
 
 
 def begin_scheduled(

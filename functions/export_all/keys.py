@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from export_all.formats.registry import FORMATS, OutputFormat
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 def manifest_key(prefix: str, export_id: str) -> str:
     """An export's manifest."""
     return f"{prefix}exports/{export_id}.json"
+
+
+def record_key(prefix: str, idempotency_key: str) -> str:
+    """The record of an idempotency key, beside the manifest that it leads to.
+
+    The underscore hides it from Athena's table of manifests, and it can be no export id.
+    """
+    return f"{prefix}exports/_{hashlib.sha256(idempotency_key.encode()).hexdigest()}.json"
 
 
 def latest_key(prefix: str, loyalty_id: int) -> str:

@@ -82,6 +82,15 @@ class Manifests:
         stored = self._store.find(export_id)
         return stored.manifest if stored else None
 
+    def is_taken_up(self, export_id: str) -> bool:
+        """Whether a run has ever claimed an export, however that run ended.
+
+        Raises:
+            UnreadableManifest: something else is in the manifest's place.
+        """
+        stored = self._store.find(export_id)
+        return stored is not None and stored.owner.invocation != ""
+
     def look(self, export_id: str, now: datetime) -> Manifest | None:
         """A manifest as a reader is to see it: of a run that was killed, how it ended. None where there is none.
 

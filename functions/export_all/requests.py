@@ -18,6 +18,12 @@ _MAX_PROGRAMS: Final = 100
 
 _EXPORT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
+LONGEST_KEY: Final = 64
+"""Characters of an idempotency key; a UUID has 36."""
+
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+"""A string of a structured header. Source: RFC 9651, "Parsing a String"."""
+
 
 @dataclass(frozen=True)
 class ExportRequest:
@@ -83,6 +89,26 @@ def export_id_from(value: object) -> str:
     if not isinstance(value, str) or not _EXPORT_ID.fullmatch(value):
         raise InvalidField("export_id", "must be an id that POST /promocodes/export_all has answered")
     return value
+
+
+def idempotency_key_from(header: str) -> str:
+    """Read the header `Idempotency-Key`: a key that is quoted, as the IETF's draft has it, or bare, as most clients send it.
+
+    Source: draft-ietf-httpapi-idempotency-key-header, "Syntax".
+
+    Raises:
+        InvalidField: it is no key.
+    """
+    key = header.strip(" \t")
+    if key.startswith('"'):
+        quoted = _QUOTED.fullmatch(key)
+        key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not 1 <= len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
+        raise InvalidField(
+            "Idempotency-Key",
+            f"must be 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID, with or without quotes around them",
+        )
+    return key
 
 
 def moment_from(field: str, value: object) -> datetime:

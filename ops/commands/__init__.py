@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("sources", "explain", "redrive", "export", "webhook", "schedule")
+COMMANDS: Final = ("sources", "explain", "redrive", "lookup", "export", "webhook", "backfill", "activate", "schedule")
 
 
 class _Commands(click.Group):

@@ -68,7 +68,7 @@ def explanation(document: Document, name: str, body: bytes, media_type: str) -> 
     explained = [_order(source, *pair) for pair in zip(orders, readings, strict=True)]
     if len(explained) == 1:
         return explained[0]
-    first = next((one for one in explained if not _is_read(one)), explained[0])
+    first = next((one for one in explained if not is_read(one)), explained[0])
     return {**first, "orders": explained}
 
 
@@ -153,7 +153,8 @@ def _split(error: UnreadableOrder) -> tuple[str, str]:
     return (setting, message) if message else ("", setting)
 
 
-def _is_read(explained: Explanation) -> bool:
+def is_read(explained: Explanation) -> bool:
+    """Whether a delivery, or one order of it, was read."""
     return explained["result"] in _READ
 
 
@@ -170,12 +171,17 @@ def by_samples(text: str) -> bool:
         files = [] if platform == "generic" else sorted(SAMPLES.glob(f"{platform}*"))
         explained = [(file, explanation(document, name, file.read_bytes(), MEDIA_TYPES[file.suffix])) for file in files]
         for file, one in explained:
-            codes = ", ".join(f"{code['code']} ({code['dropped'] or code['loyalty_id']})" for code in one["codes"])
-            click.echo(f"{name}: {file.name}: {one['result']}{f': {codes}' if codes else ''}{_fault_of(one)}")
+            click.echo(f"{name}: {file.name}: {in_one_line(one)}")
         if not files:
             click.echo(f"{name}: there is no sample of {platform}: explain a delivery that you captured")
-        good &= not files or any(_is_read(one) for _, one in explained)
+        good &= not files or any(is_read(one) for _, one in explained)
     return good
+
+
+def in_one_line(explained: Explanation) -> str:
+    """The result, the codes and the fault."""
+    codes = ", ".join(f"{code['code']} ({code['dropped'] or code['loyalty_id']})" for code in explained["codes"])
+    return f"{explained['result']}{f': {codes}' if codes else ''}{_fault_of(explained)}"
 
 
 def _fault_of(explained: Explanation) -> str:
@@ -226,6 +232,6 @@ def command(
     click.echo(json.dumps(explained, ensure_ascii=False, indent=2).encode(errors="backslashreplace"))
     orders = explained.get("orders", [explained])
     for one in orders:
-        if not _is_read(one):
+        if not is_read(one):
             click.echo(f"{one['result']}{_fault_of(one)}", err=True)
-    context.exit(not all(map(_is_read, orders)))
+    context.exit(not all(map(is_read, orders)))

@@ -10,10 +10,8 @@ from pathlib import Path
 import click
 import requests
 
-from activate.checks import InvalidSettings
-from activate.sources import SourceUnavailable, UnknownSource, parse
 from ops.errors import Unusable
-from ops.signing import MEDIA_TYPES, SAMPLES, sign
+from ops.signing import MEDIA_TYPES, SAMPLES, document, read, sign, source_of
 from ops.target import Target, with_target
 
 
@@ -29,33 +27,18 @@ def send(target: Target, name: str, file: Path | None = None, sources: Path | No
     Raises:
         Unusable: it cannot be signed or sent.
     """
-    try:
-        text = _read(sources, "SOURCES").decode() if sources else target.secret_text("sources_secret_id", "SOURCES")
-        source = parse(text).find(name)
-    except UnknownSource:
-        raise Unusable(f"SOURCE must name one of the document's sources, not {name!r}") from None
-    except (InvalidSettings, SourceUnavailable, UnicodeDecodeError) as error:
-        raise Unusable(f"the sources cannot be used: {error}") from error
+    text = document(target, sources)
+    source = source_of(text, name)
     file = file or _sample(json.loads(text)[name]["platform"])
     if file.suffix not in MEDIA_TYPES:
         raise Unusable(f"FILE must end in {', '.join(MEDIA_TYPES)}, to say what it is")
-    body = _read(file, "FILE")
-    try:
-        delivery = sign(source, body, MEDIA_TYPES[file.suffix], delivery_id=str(uuid.uuid4()), now=time.time())
-    except ValueError as error:
-        raise Unusable(str(error)) from error
+    media_type, body = MEDIA_TYPES[file.suffix], read(file, "FILE")
+    delivery = sign(source, body, media_type, delivery_id=str(uuid.uuid4()), now=time.time())
     url, headers = f"{target.api_url}/webhooks/{name}", dict(delivery.headers)
     try:
         return requests.post(url, delivery.body, headers=headers, params=dict(delivery.query), timeout=30)
     except requests.RequestException as error:
         raise Unusable(f"the delivery was not answered: {error}") from error
-
-
-def _read(path: Path, variable: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"{variable} must name a file that can be read: {error}") from error
 
 
 def _sample(platform: str) -> Path:

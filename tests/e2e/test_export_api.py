@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -101,6 +102,90 @@ def test_a_program_that_has_shrunk_is_suspect_until_it_is_accepted(api: Api, sta
     altcraft.programs.create(program)
     assert invoke(stack, {"loyalty_id": program, "accept_fewer": True})["suspect"]
     assert latest(stack, program)["codes"] == 0
+
+
+def test_many_posts_with_one_key_are_one_export(api: Api, altcraft: Emulator) -> None:
+    program = uuid.uuid4().int % 10**9 + 1
+    altcraft.programs.create(program, generated=1000)
+    key = str(uuid.uuid4())
+
+    with ThreadPoolExecutor(20) as callers:
+        posts = [callers.submit(api.post, PATH, {"loyalty_id": program}, **{"Idempotency-Key": key}) for _ in range(20)]
+    answers = [post.result() for post in posts]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == len({answer.headers["Location"] for answer in answers}) == 1
+    export_id = answers[0].json()["export_id"]
+    assert (finished(api, export_id)["status"], finished(api, export_id)["codes"]) == ("succeeded", 1000)
+    assert altcraft.journal.calls["export_all"] == 1
+    # And so it stays once it has ended: the answer is the first one's, to the letter
+    assert api.post(PATH, {"loyalty_id": program}, **{"Idempotency-Key": key}).text == answers[0].text
+    assert altcraft.journal.calls["export_all"] == 1
+
+
+def test_a_key_is_the_same_quoted_or_bare_and_its_body_the_same_in_json_and_xml(api: Api, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1")
+    key = str(uuid.uuid4())
+    xml = "<xml><output_format>jsonl</output_format><loyalty_id>6</loyalty_id></xml>"
+
+    bare = api.post(PATH, b'{"loyalty_id":6}', **{"Idempotency-Key": key})
+    quoted = api.post(PATH, b'{ "accept_fewer": false, "loyalty_id": "6" }', **{"Idempotency-Key": f'"{key}"'})
+    in_xml = api.post(PATH, xml, **{"Idempotency-Key": key, "Content-Type": "application/xml"})
+
+    assert [answer.status_code for answer in (bare, quoted, in_xml)] == [202, 202, 202]
+    assert bare.text == quoted.text == in_xml.text
+    finished(api, bare.json()["export_id"])
+
+
+def test_a_key_with_another_body_is_refused(api: Api, stack: Stack, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1")
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first = api.post(PATH, {"loyalty_id": 6}, **key)
+    finished(api, first.json()["export_id"])
+    before = exports(stack)
+
+    members = problem(api.post(PATH, {"loyalty_id": 6, "output_format": "csv"}, **key), 422)
+
+    assert members["type"].endswith(":key_reused")
+    assert members["detail"].startswith("Idempotency-Key: ")
+    assert members["retryable"] is False
+    assert exports(stack) == before
+    assert api.post(PATH, {"loyalty_id": 6}, **key).text == first.text
+
+
+def test_a_key_does_not_make_a_bad_request_a_good_one_nor_is_it_used_up_by_it(api: Api, altcraft: Emulator) -> None:
+    altcraft.programs.add(6, "Code-1")
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+
+    assert problem(api.post(PATH, {"loyalty_id": "six"}, **key), 400)["detail"].startswith("loyalty_id: ")
+
+    begun = api.post(PATH, {"loyalty_id": 6}, **key)
+    assert finished(api, begun.json()["export_id"])["status"] == "succeeded"
+
+
+def test_an_export_that_failed_is_answered_and_not_tried_again_by_its_key(api: Api, altcraft: Emulator) -> None:
+    altcraft.faults.set([Refuse(error=402, error_text="Tariff limit reached", calls=None)])
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first = api.post(PATH, {"loyalty_id": 6}, **key)
+    assert finished(api, first.json()["export_id"])["status"] == "failed"
+    wait_until(lambda: altcraft.journal.calls["export_all"] == 3)  # Lambda's own tries
+    altcraft.faults.set([])
+
+    again = api.post(PATH, {"loyalty_id": 6}, **key)
+
+    assert again.text == first.text
+    assert finished(api, first.json()["export_id"])["status"] == "failed"
+    assert altcraft.journal.calls["export_all"] == 3
+
+
+@pytest.mark.parametrize("key", ["", '""', "a" * 65, '"a', '"a", "b"', "\xe9"])
+def test_a_bad_key_is_named_and_nothing_is_begun(api: Api, stack: Stack, key: str) -> None:
+    begun = exports(stack)
+
+    members = problem(api.post(PATH, {"loyalty_id": 6}, **{"Idempotency-Key": key}), 400)
+
+    assert members["detail"].startswith("Idempotency-Key: must be 1 to 64 ")
+    assert exports(stack) == begun
 
 
 def test_something_in_the_place_of_a_manifest_is_named(api: Api, stack: Stack) -> None:

@@ -18,6 +18,7 @@ import requests
 
 from activate.ledger import Ledger
 from activate.redemption import Outcome, Redemption
+from export_all.keys import record_key
 from local.emulator.faults import AnyFault, Delay, Drop, Page, Refuse
 from local.emulator.settings import Settings
 from local.stack import Options, Stack
@@ -25,9 +26,10 @@ from local.waiting import wait_until
 from tests.description import COMPONENTS, OPERATIONS, PROBLEM, TYPE, examples, kinds
 from tests.e2e.api import Api
 
-ACTIVATE, DEACTIVATE, EXPORT, STATUS = (
+ACTIVATE, DEACTIVATE, LOOKUP, EXPORT, STATUS = (
     "POST /promocodes/activate",
     "POST /promocodes/deactivate",
+    "POST /promocodes/get",
     "POST /promocodes/export_all",
     "GET /promocodes/exports/{export_id}",
 )
@@ -137,11 +139,34 @@ def exported(_: Stack, send: Send) -> dict[str, str]:
     return answer
 
 
+def put(stack: Stack, key: str, body: bytes = b"see the shared folder") -> None:
+    s3: Any = stack.aws.client("s3")
+    s3.put_object(Bucket=stack.ready.export_bucket, Key=key, Body=body)
+
+
 def written_by_hand(stack: Stack, _: Send) -> dict[str, str]:
     """Put something else into the place of a manifest."""
-    s3: Any = stack.aws.client("s3")
-    s3.put_object(Bucket=stack.ready.export_bucket, Key="exports/by-hand.json", Body=b"see the shared folder")
+    put(stack, "exports/by-hand.json")
     return {"export_id": "by-hand"}
+
+
+def key_used(_: Stack, send: Send) -> dict[str, str]:
+    """Have the request's key be that of another one."""
+    assert send("/promocodes/export_all", {"loyalty_id": 6}).status_code == 202
+    return {}
+
+
+def record_by_hand(stack: Stack, _: Send) -> dict[str, str]:
+    """Put something else into the place of a key's record."""
+    put(stack, record_key("", "k-record"))
+    return {}
+
+
+def key_of_by_hand(stack: Stack, send: Send) -> dict[str, str]:
+    """Have a key lead to an export in the place of whose manifest there is something else."""
+    record = {"idempotency_key": "k-manifest", "export_id": "by-hand", "loyalty_id": 5}
+    put(stack, record_key("", "k-manifest"), json.dumps(record).encode())
+    return written_by_hand(stack, send)
 
 
 XML = {"Content-Type": "application/xml"}
@@ -199,12 +224,34 @@ GIVEN: dict[tuple[str, int, str], Asked] = {
     (DEACTIVATE, 503, "unconfirmed"): Asked(of_code("GOOD", order_id="1") | {"loyalty_id": 8}, held=only_code),
     (DEACTIVATE, 503, "table_unavailable"): Asked(of_code("GOOD", order_id="1"), stack="poor"),
     (DEACTIVATE, 503, "not_configured"): Asked(of_code("GOOD", order_id="1"), stack="unset"),
+    (LOOKUP, 200, ""): Asked(of_code("GOOD")),
+    (LOOKUP, 400, "invalid_field"): Asked(of_code("GOOD", order_id="1")),
+    (LOOKUP, 400, "malformed_body"): Asked("<xml>", headers=XML),
+    (LOOKUP, 403, "api_key_required"): Asked(of_code("GOOD"), key=False),
+    (LOOKUP, 404, "not_found"): Asked(of_code("nobody's"), before=another_is_known),
+    (LOOKUP, 413, "too_large"): Asked("x" * 5_000_000),
+    (LOOKUP, 415, "unsupported_media_type"): Asked("code=GOOD-1", headers={"Content-Type": "text/plain"}),
+    (LOOKUP, 503, "altcraft_failing"): Asked(of_code("GOOD"), faults=[Refuse(calls=None, error=402, error_text="")]),
+    (LOOKUP, 503, "unconfirmed"): Asked(of_code("nobody's", loyalty_id=7)),
+    (LOOKUP, 503, "altcraft_unreachable"): Asked(of_code("GOOD"), faults=DOWN),
+    (LOOKUP, 503, "altcraft_incoherent"): Asked(of_code("GOOD"), faults=[Page(calls=None, status=200)]),
+    (LOOKUP, 503, "table_unavailable"): Asked(of_code("GOOD"), stack="poor"),
+    (LOOKUP, 503, "token_refused"): Asked(of_code("GOOD"), settings=Settings(tokens=frozenset({"another"}))),
+    (LOOKUP, 503, "token_unreadable"): Asked(of_code("GOOD"), stack="tokenless"),
+    (LOOKUP, 503, "not_configured"): Asked(of_code("GOOD"), stack="unset"),
     (EXPORT, 202, ""): Asked({"loyalty_id": 5, "accept_fewer": True}),
     (EXPORT, 400, "invalid_field"): Asked({"loyalty_id": "five"}),
     (EXPORT, 400, "malformed_body"): Asked("[]"),
     (EXPORT, 403, "api_key_required"): Asked({"loyalty_id": 5}, key=False),
     (EXPORT, 413, "too_large"): Asked("x" * 5_000_000),
     (EXPORT, 415, "unsupported_media_type"): Asked("loyalty_id=5", headers={"Content-Type": "text/plain"}),
+    (EXPORT, 422, "key_reused"): Asked({"loyalty_id": 5}, headers={"Idempotency-Key": "k-used"}, before=key_used),
+    (EXPORT, 500, "unreadable_record"): Asked(
+        {"loyalty_id": 5}, headers={"Idempotency-Key": "k-record"}, before=record_by_hand
+    ),
+    (EXPORT, 500, "unreadable_manifest"): Asked(
+        {"loyalty_id": 5}, headers={"Idempotency-Key": "k-manifest"}, before=key_of_by_hand
+    ),
     (EXPORT, 503, "storage_unavailable"): Asked({"loyalty_id": 5}, stack="poor"),
     (EXPORT, 503, "not_configured"): Asked({"loyalty_id": 5}, stack="unset"),
     (STATUS, 200, ""): Asked(before=exported),
@@ -295,7 +342,7 @@ def ask(stack: Stack, route: str, asked: Asked, accept: str) -> requests.Respons
         return body if isinstance(body, str | None) else json.dumps(body)
 
     def send(path: str, body: object) -> requests.Response:
-        return api.send("POST", path, written(body), headers)
+        return api.send("POST", path, written(body), headers | asked.headers)
 
     variables = asked.path | (asked.before(stack, send) if asked.before else {})
     method, path = route.split(" ")

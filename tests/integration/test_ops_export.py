@@ -113,6 +113,24 @@ def test_a_failed_export_leaves_no_file(emulator: Emulator, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_the_disk_cannot_hold_is_an_error_and_no_file(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.programs.create(6, generated=10_000)
+
+    # The last write is the one that is cut short: the file would be taken for a whole one.
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 4; exec {shlex.join(COMMAND)}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(emulator, TO=str(tmp_path)),
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

@@ -16,6 +16,8 @@ from local.emulator import Emulator
 from local.emulator.http import Request, Response, Server
 from local.engine import Aws
 from ops.commands import main
+from ops.errors import Unusable
+from ops.target import Deployed
 from tests.integration.exporters import Bucket
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:shop-ExportAllFunction"
@@ -35,7 +37,8 @@ def members(kind: str, values: Mapping[str, str]) -> str:
 class Account:
     """An AWS account with the stack `shop`, and the API of that stack.
 
-    Source: API references of CloudFormation (DescribeStacks, ListStackResources), Scheduler (GetSchedule), Lambda (Invoke).
+    Source: API references of CloudFormation (DescribeStacks, ListStackResources), Scheduler (GetSchedule), Lambda (Invoke), API
+    Gateway (GetApiKey).
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,9 @@ class Account:
         self.parameters: dict[str, str] = {}
         self.schedules: Mapping[str, tuple[str, str]] = SCHEDULES
         self.invoked: list[tuple[str, dict[str, Any]]] = []
+        self.qualifiers: list[str | None] = []
         self.delivered: list[Request] = []
+        self.answer = Response(202, b"", [("x-amzn-RequestId", "the-request")])
 
     def __call__(self, request: Request) -> Response:
         xml = [("Content-Type", "text/xml")]
@@ -54,9 +59,15 @@ class Account:
         if request.path.startswith("/schedules/shop-"):
             arn, event = self.schedules[request.path.removeprefix("/schedules/shop-")]
             return Response(200, json.dumps({"Target": {"Arn": arn, "Input": event}}).encode())
+        if request.path == "/apikeys/the-key-id":
+            shown = {"value": "the-key"} if request.query.get("includeValue") == "true" else {}
+            return Response(200, json.dumps({"id": "the-key-id", **shown}).encode())
         if request.path.endswith("/invocations"):
             self.invoked.append((request.path.split("/")[3], json.loads(request.body)))
-            return Response(202, b"", [("x-amzn-RequestId", "the-request")])
+            self.qualifiers.append(request.query.get("Qualifier"))
+            return self.answer
+        if request.path.startswith("/apikeys/"):
+            return Response(404, b'{"message": "Invalid API Key identifier specified"}')
         self.delivered.append(request)
         return Response(200, b'{"accepted":1}')
 
@@ -83,7 +94,7 @@ class Account:
 def account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     account = Account()
     with Server(account) as server:
-        for service in ("CLOUDFORMATION", "SCHEDULER", "LAMBDA"):
+        for service in ("CLOUDFORMATION", "SCHEDULER", "LAMBDA", "API_GATEWAY"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", server.url)
         account.outputs = {"ApiUrl": f"{server.url}/v1", "WebhookUrl": f"{server.url}/v1/webhooks/"}
         yield account
@@ -121,6 +132,14 @@ def test_given_a_deployed_stack_then_a_delivery_is_signed_by_its_sources_and_sen
     assert delivery.body == (SOURCES.parent / "bodies" / "shopify.json").read_bytes()
 
 
+def test_given_a_deployed_stack_then_its_api_key_is_read_or_given(account: Account) -> None:
+    account.outputs["ApiKeyId"] = "the-key-id"
+    assert Deployed("shop").api_key == "the-key"
+    account.outputs["ApiKeyId"] = "another"
+    with pytest.raises(Unusable, match="give API_KEY instead"):
+        _ = Deployed("shop").api_key
+
+
 def test_given_a_deployed_stack_then_its_schedule_of_exports_is_fired_and_no_other(account: Account) -> None:
     fired = run("schedule", STACK="shop")
 
@@ -136,6 +155,40 @@ def test_given_a_stack_without_a_schedule_then_the_error_says_so(account: Accoun
     fired = run("schedule", STACK="shop")
     assert fired.exit_code == 1
     assert "LoyaltyIds" in fired.stderr
+
+
+def lookup(**variables: str) -> Result:
+    return run("lookup", CODE="Code-1", LOYALTY_ID="5", **variables)
+
+
+def test_given_a_deployed_stack_then_a_code_is_looked_up_by_its_functions_alias(account: Account) -> None:
+    account.outputs["ActivateFunctionName"] = "shop-ActivateFunction"
+    facts = {"code": "Code-1", "loyalty_id": 5, "redeemable": True}
+    account.answer = Response(200, json.dumps(facts).encode())
+
+    found = lookup(STACK="shop")
+
+    assert (found.exit_code, json.loads(found.stdout)) == (0, facts)
+    assert account.invoked == [("shop-ActivateFunction", {"action": "get", "code": "Code-1", "loyalty_id": 5})]
+    assert account.qualifiers == ["live"]
+
+
+def test_given_a_stack_of_another_application_then_nothing_is_looked_up(account: Account) -> None:
+    found = lookup(STACK="shop")
+
+    assert found.exit_code == 1
+    assert "it has no ActivateFunctionName" in found.stderr
+
+
+def test_given_facts_that_are_not_known_now_then_the_lookup_says_why(account: Account) -> None:
+    account.outputs["ActivateFunctionName"] = "shop-ActivateFunction"
+    failure = {"errorType": "TryAgain", "errorMessage": "Altcraft answered HTTP 503 without a reason"}
+    account.answer = Response(200, json.dumps(failure).encode(), [("X-Amz-Function-Error", "Unhandled")])
+
+    found = lookup(STACK="shop")
+
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr == "not looked up (TryAgain): Altcraft answered HTTP 503 without a reason\n"
 
 
 def test_given_a_deployed_stack_then_an_export_uses_its_altcraft_and_bucket(
@@ -208,6 +261,8 @@ NOWHERE = "http://127.0.0.1:9"
         (["schedule"], {"URL": NOWHERE, "PORT": "10"}, NOWHERE),
         (["schedule"], {"STACK": "shop", "PORT": "9"}, "the stack shop"),
         (["webhook"], {"STACK": "shop", "SOURCE": "eu-shop"}, "the stack shop"),
+        (["lookup"], {"STACK": "shop", "CODE": "Code-1", "LOYALTY_ID": "5"}, "the stack shop"),
+        (["lookup"], {"PORT": "9", "CODE": "Code-1", "LOYALTY_ID": "5"}, NOWHERE),
     ],
 )
 def test_given_flags_and_variables_then_the_nearest_names_the_stack(

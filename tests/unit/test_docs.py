@@ -31,6 +31,7 @@ from export_all.failures import ExportFailed
 from export_all.formats import parquet
 from export_all.manifest import LONGEST_MANIFEST
 from export_all.manifests import OtherExport
+from export_all.requests import LONGEST_KEY
 from export_all.upload import part_bytes
 from lambda_support.event_bus import SOURCE
 from lambda_support.fields import InvalidField
@@ -228,6 +229,7 @@ def test_costs_are_the_sums_of_quantities_and_prices() -> None:
     columns = {
         "webhook": ("million activations by webhook", 2),
         "API": ("million activations by API", 2),
+        "lookup": ("million lookups", 2),
         "export": ("million codes exported", 4),
         "events": ("million events", 2),
     }
@@ -277,6 +279,7 @@ def default(parameter: str) -> int:
     [
         ("a code, an `order_id`", [MAX_TEXT]),
         ("an order's id in a webhook", [LONGEST_ORDER_ID]),
+        ("an `Idempotency-Key`", [1, LONGEST_KEY]),
         ("codes, and orders, of one delivery", [MOST_CODES]),
         ("all JMESPath of one delivery", [int(BUDGET_SECONDS)]),
         ("calls to a shop's API for one delivery; an answer", [MOST_CALLS, MOST_BYTES // 1_000_000]),
@@ -305,6 +308,6 @@ def test_limits_are_those_of_the_code_and_the_template(limit: str, values: list[
 
 def test_the_limits_in_the_description_of_the_api_are_those_of_the_code() -> None:
     schemas = COMPONENTS["schemas"]
-    activation = schemas["Activation"]["properties"]
-    assert {activation["code"]["maxLength"], activation["order_id"]["anyOf"][0]["maxLength"]} == {MAX_TEXT}
+    order_id = schemas["Activation"]["properties"]["order_id"]
+    assert {schemas["Code"]["maxLength"], order_id["anyOf"][0]["maxLength"]} == {MAX_TEXT}
     assert f" {DOWNLOAD_SECONDS // 60} minutes " in schemas["Manifest"]["properties"]["download_url"]["description"]

@@ -62,3 +62,27 @@ def test_given_no_terminal_then_there_is_a_line_at_once_one_at_the_end_and_few_b
     first, last = stderr.getvalue().splitlines()
     assert "0 codes" in first
     assert "100 codes" in last
+
+
+def test_given_units_that_were_done_before_then_they_count_as_done_and_not_as_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with Progress(" codes", 50) as progress:
+        progress.show(50, 100, "50 activated")
+    assert " 50%|" in stderr.getvalue()
+    assert "? codes/s" in stderr.getvalue()
+
+
+def test_given_a_terminal_then_a_part_of_the_result_is_printed_in_place_of_the_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(progress: Progress) -> None:
+        progress.show(1, 4, "1 accepted")
+        progress.say("line 7: accepted 1")
+
+    drawn = shown(monkeypatch, show)
+
+    assert capsys.readouterr().out == "line 7: accepted 1\n"
+    assert drawn.endswith("1 accepted]\x1b[K\r\x1b[K\r\n")

@@ -66,10 +66,18 @@ class CodeState:
         """Whether this is the state of the code that was requested, if the reply names it; Altcraft may change its case."""
         return _folded(self.code) in ("", _folded(code)) and self.loyalty_id in ("", str(loyalty_id))
 
+    def attached_at(self) -> datetime | None:
+        """When the code was attached to a profile, as `activated_at`."""
+        return _moment(self.attached)
+
     def activated_at(self) -> datetime | None:
         """When the code was activated, by Altcraft's clock; without a time zone if Altcraft gives none; None if there is no
         time, or it cannot be read."""
         return _moment(self.activated)
+
+    def expires_at(self) -> datetime | None:
+        """When the code expires or expired, as `activated_at`; None also if it never does."""
+        return _moment(self.expire_date)
 
 
 def _flag(data: Mapping[str, object], field: str) -> bool:

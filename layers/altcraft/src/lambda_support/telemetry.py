@@ -47,7 +47,7 @@ class Metric(StrEnum):
     ALTCRAFT_FAILING = "AltcraftFailing"
     """Tries without an outcome because Altcraft did not answer, or its answer was not about the code."""
     RETRIES = "Retries"
-    """Tries without an outcome, of the queue and of the API, by `reason`."""
+    """Tries without an outcome, of the queue and of the API, lookups too, by `reason`."""
     DEAD_LETTERED = "DeadLettered"
     """Messages given up after a day of retries, by `reason`."""
     MESSAGE_AGE = "MessageAge"
