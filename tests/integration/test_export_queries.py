@@ -231,11 +231,22 @@ ITEMS = [
 ]
 
 
+NOTED = {
+    "Item": {
+        "loyalty_id": {"N": "5"},
+        "code": {"S": "given"},
+        "note": {"M": {"kind": {"S": "given_up"}, "id": {"S": "x"}}},
+        "expiration": {"N": str(int(AFTER.timestamp()) + 400 * 86_400)},
+    }
+}
+"""What is in the table of a code that was given up and never claimed."""
+
+
 @pytest.fixture
 def reconciled(exports: Path) -> Path:
     """The exports, and three of the ledger: an older one, the newest complete one, and a newer unfinished one."""
     export_ledger(exports, YESTERDAY, ledger_item("free", "claimed", claimed_at=text(YESTERDAY)))
-    export_ledger(exports, AFTER, *ITEMS)
+    export_ledger(exports, AFTER, *ITEMS, NOTED)
     export_ledger(exports, AFTER + timedelta(hours=1), ledger_item("given", "redeemed"), whole=False)
     return exports
 

@@ -20,7 +20,8 @@ WITH files AS (
     CAST(substr(f.table_export, 1, 14) AS bigint) AS taken_at
   FROM files f
   JOIN newest ON newest.table_export = f.table_export
-  WHERE f.item.code.s IS NOT NULL
+  -- An item without a state holds a note for an event, and no order.
+  WHERE f.item.code.s IS NOT NULL AND f.item.state.s IS NOT NULL
 )
 SELECT
   loyalty_id,
