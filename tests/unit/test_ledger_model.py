@@ -337,7 +337,8 @@ class Shop(RuleBasedStateMachine):
         if result.outcome is Outcome.DEACTIVATED:
             assert holder in (None, order_id) or (holder, code) in self.reversed, "another order holds the code"
         else:
-            assert holder != order_id or gave_back, "an order that holds a code could not give it back"
+            was_deleted = any(name == code and not one.exists for _, name, one in self.world.history)
+            assert holder != order_id or gave_back or was_deleted, "an order that holds a code could not give it back"
         if holder == order_id:
             del self.holders[code]
 
