@@ -117,8 +117,7 @@ class Results:
         """The items with one of these outcomes, in the file's order."""
         for item in self._job.items():
             # Whoever changes the file meanwhile gets nothing sent that was not checked.
-            answer = self._answers.get(_digest(item.cells)) if isinstance(item, Item) else None
-            if isinstance(item, Item) and answer and answer.outcome in outcomes:
+            if isinstance(item, Item) and self._answers.get(_digest(item.cells), Answer("")).outcome in outcomes:
                 yield item
 
     def read(self) -> int:
@@ -160,11 +159,11 @@ class Results:
                 file.write(_line(self._columns))
 
             def add(item: Item, answer: Answer) -> bool:
-                before = self._take(_digest(item.cells), answer)
+                answer = Answer(answer.outcome, answer.detail)
                 if answer.outcome != RETRY:
                     file.write(_line((str(item.line), *item.cells, *answer[:2])))
                     file.flush()
-                return before is None or before[:2] != answer[:2]
+                return self._take(_digest(item.cells), answer) != answer
 
             yield add
             for item in self.waiting(TO_RETRY, RETRY) if self.count(TO_RETRY, RETRY) else ():
@@ -175,7 +174,6 @@ class Results:
     def _take(self, key: bytes, answer: Answer) -> Answer | None:
         """Take an item's answer, and return the one before; None if there is no such item."""
         if before := self._answers.get(key):
-            answer = answer._replace(retry_after=0.0)
             self._counts[before] -= 1
             self._counts[answer] += 1
             self._answers[key] = self._known.setdefault(answer, answer)

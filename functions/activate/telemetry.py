@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from activate.redemption import Redemption, Result, TryAgain
 
 
-_ENDED: Final[Mapping[Action, tuple[Metric, str]]] = {
-    Action.ACTIVATE: (Metric.ACTIVATIONS, "Activation ended"),
-    Action.DEACTIVATE: (Metric.REVERSALS, "Reversal ended"),
-}
-
 NOT_YET: Final[Mapping[Action, str]] = {
     Action.ACTIVATE: "Not activated yet",
     Action.DEACTIVATE: "Not deactivated yet",
@@ -26,8 +21,10 @@ NOT_YET: Final[Mapping[Action, str]] = {
 
 def record(action: Action, redemption: Redemption, result: Result) -> None:
     """Count and log an outcome; a double redemption is logged with both orders."""
-    metric, message = _ENDED[action]
-    count(metric, outcome=result.outcome)
+    if action is Action.ACTIVATE:
+        count(Metric.ACTIVATIONS, outcome=result.outcome)
+    else:
+        count(Metric.REVERSALS, outcome=result.outcome)
     refusal = {"error": result.refusal.error, "error_text": result.refusal.error_text} if result.refusal else None
     facts: dict[str, Any] = {
         "outcome": result.outcome,
@@ -39,7 +36,9 @@ def record(action: Action, redemption: Redemption, result: Result) -> None:
         count(Metric.DOUBLE_REDEMPTIONS)
         logger.warning("Double redemption", order_id=redemption.order_id, first_order_id=result.first_order, **facts)
     else:
-        logger.info(message, order_id=redemption.order_id, **facts)
+        logger.info(
+            "Activation ended" if action is Action.ACTIVATE else "Reversal ended", order_id=redemption.order_id, **facts
+        )
 
 
 def record_failure(failure: TryAgain, message: str) -> None:

@@ -35,7 +35,7 @@ def items(file: Path) -> Iterator[Item | Fault]:
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as texts:
         header = next(texts, "")
         delimiter = ";" if ";" in header else ","
-        if tuple(cell.strip() for cell in header.split(delimiter)) != COLUMNS:
+        if tuple(cell.strip().strip('"') for cell in header.split(delimiter)) != COLUMNS:
             yield Fault(1, f"must be the header {','.join(COLUMNS)}, in UTF-8 (in Excel, save as CSV UTF-8)")
             return
         rows, line = csv.reader(texts, delimiter=delimiter, strict=True), 2

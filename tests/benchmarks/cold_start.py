@@ -67,7 +67,7 @@ class EntryPoint:
 
 
 WEBHOOK = "from activate import app; app._intake()"
-ACTIVATE = "from activate import app; app._activator()"
+ACTIVATE = "from activate import app; app._acts()"
 EXPORT = "from export_all import app; app._exporter()"
 
 ENTRY_POINTS = (

@@ -8,6 +8,7 @@ from local.emulator import Emulator
 from tests.e2e.conftest import EVENTS
 
 ACTIVATED = {"outcome": "activated"}
+DEACTIVATED = {"outcome": "deactivated"}
 
 FILES = sorted(path.name for path in EVENTS.glob("*.json") if path.name != "sources.json")
 
@@ -16,6 +17,9 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
     "activate-api-json.json": ("ActivateFunction", 200, {"code": "Code-1", "loyalty_id": 5} | ACTIVATED),
     "activate-api-xml.json": ("ActivateFunction", 200, {"code": "Code-2", "loyalty_id": "5"} | ACTIVATED),
     "direct-activate.json": ("ActivateFunction", None, {"code": "Code-3", "loyalty_id": 5} | ACTIVATED),
+    "deactivate-api-json.json": ("ActivateFunction", 200, {"code": "Code-1", "loyalty_id": 5} | DEACTIVATED),
+    "deactivate-api-xml.json": ("ActivateFunction", 200, {"code": "Code-2", "loyalty_id": "5"} | DEACTIVATED),
+    "direct-deactivate.json": ("ActivateFunction", None, {"code": "Code-3", "loyalty_id": 5} | DEACTIVATED),
     "direct-get.json": ("ActivateFunction", None, {"code": "Code-4", "attached": True}),
     "get-api-json.json": ("ActivateFunction", 200, {"code": "Code-4", "loyalty_id": 5, "attached": True}),
     "get-api-xml.json": ("ActivateFunction", 200, {"code": "Code-4", "loyalty_id": "5", "attached": "true"}),
@@ -54,8 +58,13 @@ SAMPLES: dict[str, tuple[str, int | None, dict[str, Any]]] = {
 }
 
 
-PRECEDING = {"export-status.json": "export-run.json"}
-"""The samples that ask for what another one does: that one comes first."""
+PRECEDING = {
+    "export-status.json": "export-run.json",
+    "deactivate-api-json.json": "activate-api-json.json",
+    "deactivate-api-xml.json": "activate-api-xml.json",
+    "direct-deactivate.json": "direct-activate.json",
+}
+"""The samples that ask for what another one does, or undo it: that one comes first."""
 
 
 def fill(altcraft: Emulator) -> None:

@@ -145,6 +145,7 @@ def test_given_a_file_of_codes_then_each_is_activated_for_its_order(api: Api, fi
         b"\xef\xbb\xbfcode,loyalty_id,order_id\r\nA-1,5,1001\r\n",
         b"code;loyalty_id;order_id\r\nA-1;5;1001\r\n",
         b"code,loyalty_id,order_id\nA-1,5,1001",
+        b'"code","loyalty_id","order_id"\n"A-1","5","1001"\n',
     ],
 )
 def test_given_the_csv_of_a_spreadsheet_then_it_is_read(api: Api, file: Path, content: bytes) -> None:

@@ -211,7 +211,7 @@ class Shop(RuleBasedStateMachine):
         else:  # delayed requests have ended, and the ledger has forgotten its items
             self.late.clear()
             self.world.pass_time(timedelta(days=401).total_seconds())
-            for memory in (self.holders, self.first, self.requested, self.reversed):
+            for memory in (self.holders, self.first, self.requested, self.reversed, self.world.given_back):
                 memory.clear()
             for name, code in self.world.codes.items():
                 self.world.change(name, activated_by=A_PERSON if code.activated_at else None)

@@ -133,6 +133,7 @@ def test_given_the_routes_then_only_those_of_promocodes_need_a_key(parameters: M
 
     assert keyed == {
         ("post", "/promocodes/activate"): True,
+        ("post", "/promocodes/deactivate"): True,
         ("post", "/promocodes/get"): True,
         ("post", "/promocodes/export_all"): True,
         ("get", "/promocodes/exports/{export_id}"): True,
