@@ -56,7 +56,7 @@ def test_a_queue_gets_what_a_person_should_look_into(stack: Stack, altcraft: Emu
 
 @dataclass
 class Shop:
-    """A shop's own system: it keeps what it is told."""
+    """A shop's own system: it keeps every call."""
 
     calls: list[Request] = field(default_factory=list)
 
