@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from activate.action import Action
 from activate.activation_queue import FetchMessage, fetch_message
-from activate.redemption import Act, Action, Redemption, TryAgain
+from activate.redemption import Act, Redemption, TryAgain
 from activate.telemetry import NOT_YET, record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.telemetry import Metric, count, logger
