@@ -77,7 +77,7 @@ def shop() -> Iterator[tuple[Shop, str]]:
 def connect(stack: Stack, url: str, secret: str) -> None:
     """Make what the recipe has, by API calls: the laptop's CloudFormation knows no connection and no API destination."""
     events, name = stack.aws.client("events"), f"shop-{uuid.uuid4()}"
-    arns = {name: f"arn:aws:{name}" for name in ("Role", "NotTaken")}
+    arns = {name: f"arn:aws:{name}" for name in ("Role", "FailedEvents")}
     given = {"EventBusName": stack.ready.event_bus_name, "Endpoint": url, "Secret": secret}
     template = Template(recipe("api-destination.yaml"), given, lambda logical_id, _: arns[logical_id])
 
@@ -118,7 +118,7 @@ def programs(altcraft: Emulator) -> Emulator:
     return altcraft
 
 
-def test_a_workflow_goes_on_when_all_programs_are_whole(
+def test_a_workflow_goes_on_when_all_programs_are_complete(
     stack: Stack, programs: Emulator, machines: dict[str, str]
 ) -> None:
     ran = execution(stack, machines["ExportStateMachineArn"], loyalty_ids=list(EXPORTED))
@@ -144,8 +144,8 @@ def test_a_workflow_tries_a_program_again_that_may_still_succeed(
     assert errors(stack, ran) == ["ExportFailed"]
 
 
-@pytest.mark.parametrize(("loyalty_id", "error"), [(404, "NotWhole"), ("six", "InvalidField")])
-def test_a_workflow_does_not_go_on_when_a_program_is_not_whole(
+@pytest.mark.parametrize(("loyalty_id", "error"), [(404, "Incomplete"), ("six", "InvalidField")])
+def test_a_workflow_does_not_go_on_when_a_program_is_not_complete(
     stack: Stack, programs: Emulator, machines: dict[str, str], loyalty_id: object, error: str
 ) -> None:
     ran = execution(stack, machines["ExportStateMachineArn"], loyalty_ids=[500_001, loyalty_id])

@@ -187,6 +187,14 @@ def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> 
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
 
 
+def test_a_message_to_give_a_code_back_that_names_no_order_is_kept_for_a_person(bench: Bench) -> None:
+    bench.send({"code": "c1", "loyalty_id": 5, "action": "deactivate"})
+    assert bench.work(bench.receive()) == []
+    (letter,) = bench.dead_letters()
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
+    assert letter["MessageAttributes"]["detail"]["StringValue"].startswith("order_id: is required")
+
+
 def test_a_message_that_cannot_be_sent_to_the_dead_letter_queue_comes_back(bench: Bench) -> None:
     bench.send("not json")
     event = bench.receive()
