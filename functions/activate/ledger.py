@@ -155,7 +155,10 @@ class Entry:
     @property
     def activated_at(self) -> datetime | None:
         """When Altcraft activated the code, by our clock; None if a slow or lost reply makes that uncertain."""
-        prompt = self.redeemed_at and not self.tries and self.redeemed_at - self.claimed_at <= CLOCKS_APART
+        if self.redeemed_at is None or self.tries:
+            return None
+        # A reversal has claimed the code after that: how long the activation took is not known any more.
+        prompt = timedelta() <= self.redeemed_at - self.claimed_at <= CLOCKS_APART
         return self.redeemed_at if prompt else None
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from activate.activation import Activator
-from activate.ledger import LATE_ARRIVAL, MAX_CLOSED, Ledger, State
+from activate.ledger import LATE_ARRIVAL, MAX_CLOSED, Entry, Ledger, State
 from activate.redemption import Outcome, Redemption, Result, TryAgain
 from activate.reversal import Reverser
 from altcraft.client import Client
@@ -53,6 +53,12 @@ def later(emulator: Emulator, aws: Aws, table: str, clock: Clock) -> Orders:
 
 def is_activated(orders: Orders, code: str = "good") -> bool:
     return Client.get(orders.activator._promo_codes, code, 5).is_activated  # type: ignore[arg-type]  # noqa: SLF001
+
+
+def entry_of(orders: Orders) -> Entry:
+    entry = orders.ledger.find(Redemption("good", 5))
+    assert entry
+    return entry
 
 
 def no_outcome(orders: Orders, order_id: str = "1001") -> TryAgain:
@@ -147,7 +153,9 @@ def test_a_code_that_altcraft_does_not_know_any_more_is_not_found(orders: Orders
     emulator.programs.clear()
     emulator.programs.add(5, "control", attached=True, activated=True)
 
+    known_at = entry_of(orders).known_at
     assert orders.deactivate("good", "1001") == Result(Outcome.NOT_FOUND)
+    assert entry_of(orders).known_at == known_at
     assert orders.deactivate("good", "1001") == Result(Outcome.NOT_HELD_BY_ORDER)
     assert orders.activate("good", "1002").outcome is Outcome.NOT_FOUND
 
@@ -238,6 +246,20 @@ def test_a_lost_activation_is_given_back_once_it_can_no_longer_arrive(
     assert later.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
     assert not is_activated(later)
     assert later.activate("good", "1001") == Result(Outcome.RELEASED_BY_ORDER)
+
+
+def test_a_failed_reversal_makes_no_time_certain_that_was_not(orders: Orders, later: Orders, clock: Clock) -> None:
+    # Given an activation whose reply took so long that its time is not certain
+    claim = orders.ledger.claim(Redemption("good", 5, "1001"), deadline())
+    clock.ahead = timedelta(seconds=9)
+    later.ledger.redeem(claim, ())
+    assert entry_of(orders).activated_at is None
+
+    clock.ahead += timedelta(minutes=1)
+    claim = later.ledger.claim_return(Redemption("good", 5, "1001"), deadline(120))
+    later.ledger.keep(claim, "refused", begun=False)
+    assert entry_of(orders).state is State.REDEEMED
+    assert entry_of(orders).activated_at is None
 
 
 def test_a_refusal_that_is_not_understood_ends_nothing(orders: Orders, emulator: Emulator) -> None:
