@@ -457,7 +457,8 @@ def _require_unclaimed(found: Entry, now: datetime) -> None:
 def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
     """The claim of an order that holds a code, or may hold it, and gives it back."""
     tries = found.unsettled if found.state is State.CLAIMED and not found.is_returning else found.tries
-    if any(closing.claimed_at < (one.until or one.since) + LATE_ARRIVAL for one in tries):
+    # Where an earlier version of this code wrote no end, no try is later than the last run.
+    if any(closing.claimed_at < (one.until or found.claimed_until) + LATE_ARRIVAL for one in tries):
         raise TryAgain("unsettled", "the reply to an activation of this code was lost: it may still be carried out")
     return replace(
         found,

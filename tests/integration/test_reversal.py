@@ -262,6 +262,22 @@ def test_a_failed_reversal_makes_no_time_certain_that_was_not(orders: Orders, la
     assert entry_of(orders).activated_at is None
 
 
+def test_a_try_of_an_earlier_version_may_be_as_late_as_the_last_run(
+    orders: Orders, aws: Aws, table: str, emulator: Emulator
+) -> None:
+    # Given an order that has been tried for an hour, in an item that tells only when that began
+    emulator.faults.set([Drop(endpoints=ACTIVATE), Drop(endpoints=GET)])
+    with pytest.raises(TryAgain):
+        orders.activate("good", "1001")
+    dynamodb = aws.client("dynamodb")
+    item = dynamodb.get_item(TableName=table, Key={"loyalty_id": {"N": "5"}, "code": {"S": "good"}})["Item"]
+    began = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    tries = {"L": [{"M": {"since": {"S": began}, "order_id": {"S": "1001"}}}]}
+    dynamodb.put_item(TableName=table, Item={**item, "tries": tries})
+
+    assert no_outcome(orders).reason == "unsettled"
+
+
 def test_a_refusal_that_is_not_understood_ends_nothing(orders: Orders, emulator: Emulator) -> None:
     orders.activate("good", "1001")
     emulator.faults.set([Refuse(error=77, error_text="?", endpoints=UPDATE, calls=None)])
