@@ -264,7 +264,7 @@ class Ledger:
             tries=tries,
             known_at=now,
             redeemed_at=now,
-            closed=tuple(replace(one, gave_back=False) for one in claim.closed),
+            closed=_outdone(claim.closed),
         )
 
     def release(self, claim: Entry, ending: str, tries: tuple[Try, ...], *, exists: bool) -> None:
@@ -281,7 +281,7 @@ class Ledger:
 
     def hold(self, claim: Entry) -> Entry:
         """Record that the order whose claim this is does hold the code; the claim goes on."""
-        held = replace(claim, claim_id=uuid.uuid4().hex, redeemed_at=self._now())
+        held = replace(claim, claim_id=uuid.uuid4().hex, redeemed_at=self._now(), closed=_outdone(claim.closed))
         if self._swap(claim, held) is not None:
             raise _in_progress()
         return held
@@ -465,6 +465,11 @@ def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
         state=State.CLAIMED,
         order_id=closing.order_id,
         source=closing.source or found.source,
+def _outdone(closed: tuple[Closure, ...]) -> tuple[Closure, ...]:
+    """The closures of a code that another order has taken."""
+    return tuple(replace(one, gave_back=False) for one in closed)
+
+
         claim_id=closing.claim_id,
         claimed_at=closing.claimed_at,
         claimed_until=until,
