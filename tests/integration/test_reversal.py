@@ -248,6 +248,44 @@ def test_a_lost_activation_is_given_back_once_it_can_no_longer_arrive(
     assert later.activate("good", "1001") == Result(Outcome.RELEASED_BY_ORDER)
 
 
+def test_a_code_that_altcraft_confirms_and_still_shows_as_activated_is_not_given_back_yet(
+    orders: Orders, emulator: Emulator
+) -> None:
+    orders.activate("good", "1001")
+    confirmed = '{"data": null, "error": 0, "error_text": ""}'
+    emulator.faults.set([Page(endpoints=UPDATE, status=200, content_type="application/json", body=confirmed)])
+
+    assert no_outcome(orders).reason == "unsettled"
+    with pytest.raises(TryAgain):
+        orders.activate("good", "1002")
+    assert orders.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
+
+
+def test_a_lost_reply_is_settled_without_a_second_request(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("good", "1001")
+    emulator.faults.set([Drop(endpoints=UPDATE, applied=True), Drop(endpoints=GET)])
+    no_outcome(orders)
+
+    assert orders.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
+    assert emulator.journal.calls["update"] == 1
+
+
+def test_no_order_waits_for_a_reversal_that_altcraft_refuses(
+    orders: Orders, later: Orders, clock: Clock, emulator: Emulator
+) -> None:
+    # Given a reversal that was lost, and an Altcraft that does not deactivate this code, as an expired one perhaps
+    orders.activate("good", "1001")
+    emulator.faults.set([Drop(endpoints=UPDATE), Refuse(error=77, error_text="?", endpoints=UPDATE, calls=None)])
+    assert no_outcome(orders).reason == "unsettled"
+    assert no_outcome(orders).reason == "unsettled"
+
+    # When the lost request can no longer be carried out, then the code is the first order's still
+    clock.ahead = LATE_ARRIVAL + timedelta(minutes=2)
+    assert no_outcome(later).reason == "refused"
+    assert later.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+    assert later.activate("good", "1001") == Result(Outcome.ACTIVATED)
+
+
 def test_a_failed_reversal_makes_no_time_certain_that_was_not(orders: Orders, later: Orders, clock: Clock) -> None:
     # Given an activation whose reply took so long that its time is not certain
     claim = orders.ledger.claim(Redemption("good", 5, "1001"), deadline())

@@ -58,6 +58,24 @@ def reason(ended: Result | TryAgain | None) -> str:
     return ended.reason
 
 
+def test_the_reversal_of_an_order_that_holds_nothing_does_not_free_a_code_whose_reversal_may_still_arrive() -> None:
+    history = History()
+    # Given an order without an outcome, and another one that gave the code back, whose first request is on its way
+    assert reason(history.pays("C", {"activate": "lost"})) == "unsettled"
+    history.wait()
+    assert history.pays("A") == ACTIVATED
+    history.gives_back("A", LOST_LATE)
+    assert history.gives_back("A") == DEACTIVATED
+
+    # When the first order is reversed too, then a new order still has to wait for that request
+    assert history.gives_back("C") == NOT_HELD
+    assert reason(history.pays("D")) == "unsettled"
+    history.arrive_late(0)
+    history.wait()
+    assert history.pays("D") == ACTIVATED
+    history.teardown()
+
+
 def test_an_order_does_not_give_back_the_code_of_an_order_that_got_it_after_its_own_try() -> None:
     history = History()
     history.pays("A", {"activate": "lost"})
