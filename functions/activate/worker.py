@@ -128,8 +128,8 @@ class Worker:
         try:
             order = json.loads(message.body)
             action = Action(order.get("action", Action.ACTIVATE))
-            order_id = order.get("order_id")
-            if not order_id and action is Action.ACTIVATE:
+            order_id = order.get("order_id") or None
+            if order_id is None and action is Action.ACTIVATE:
                 # A redelivered message must be the same request: without an order id, the message's id serves as one.
                 order_id = f"message/{message.message_id}"
             fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
