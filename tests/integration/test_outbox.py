@@ -87,10 +87,10 @@ def test_given_the_life_of_a_code_then_each_step_that_matters_is_published(strea
     stream.release("not_attached")
     stream.release("unsettled")
     stream.redeem()
-    stream.ledger.note("double_redemption", LATER)
+    stream.ledger.note("double_redemption", LATER, "first")
     stream.give_back()
     stream.redeem(LATER)
-    stream.ledger.note("given_up", PAID, "unsettled")
+    stream.ledger.note("given_up", PAID, "message", "unsettled")
 
     assert Outbox(fake.bus()).publish(stream.records()) == {"batchItemFailures": []}
 
