@@ -7,7 +7,18 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("sources", "explain", "redrive", "lookup", "export", "webhook", "backfill", "activate", "schedule")
+COMMANDS: Final = (
+    "token",
+    "sources",
+    "explain",
+    "redrive",
+    "lookup",
+    "export",
+    "webhook",
+    "backfill",
+    "activate",
+    "schedule",
+)
 
 
 class _Commands(click.Group):
