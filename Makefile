@@ -179,8 +179,9 @@ deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-chan
 # --- operating ---------------------------------------------------------------------------------------------------------
 
 # Each takes STACK=name or LOCAL=the api_url of a running `make local`; `python -m ops sources --help` and so on say what else.
-.PHONY: token sources explain redrive lookup export webhook backfill activate schedule
+.PHONY: token doctor sources explain redrive lookup export webhook backfill activate schedule
 token: ## put the Altcraft token into the stack's secret: asks for it, or reads a pipe, as in make token STACK=name < token.txt
+doctor: ## check a stack, and say what is missing next, with the remedy
 sources: ## check webhook sources and upload them: FILE=sources.json; EXPLAIN=1 tries the samples first
 explain: ## say what would become of a captured delivery: SOURCES=sources.json SOURCE=eu-shop FILE=order.json, and TYPE=its content type
 redrive: ## queue the dead letters again
@@ -190,5 +191,5 @@ webhook: ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json; without S
 backfill: ## deliver the orders of a file: SOURCE=eu-shop FILE=orders.jsonl, RATE=20 a second, DRY_RUN=1; without STACK to `make local`
 activate: ## activate the codes of a file: FILE=codes.csv, RATE=20 a second, DRY_RUN=1; without STACK by `make local`
 schedule: ## fire the schedules of exports, as if their time had come; without STACK those of `make local`
-token sources explain redrive lookup export webhook backfill activate schedule: $(VENV)/local.stamp
+token doctor sources explain redrive lookup export webhook backfill activate schedule: $(VENV)/local.stamp
 	@exec $(BIN)/python -m ops $@

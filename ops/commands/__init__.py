@@ -9,6 +9,7 @@ import click
 
 COMMANDS: Final = (
     "token",
+    "doctor",
     "sources",
     "explain",
     "redrive",
