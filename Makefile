@@ -171,10 +171,17 @@ $(HERE_BUILD)/template.yaml: template.yaml lambda.mk requirements/layer.txt $(sh
 invoke-activate invoke-export start-api: docker-engine $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
 	@exec $(BIN)/python -m local.sam_local $(CURDIR)/$(SAM) $(HERE_BUILD) $(SAM_LOCAL)
 
+# DEPLOY is for those who know what they want of `sam deploy`: it gets these options, and nothing is asked or kept.
 .PHONY: deploy
 deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
-deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing
-	$(SAM) deploy $(or $(DEPLOY),--guided)
+deploy: export ARCH := $(ARCH)
+deploy: $(if $(DEPLOY),,$(VENV)/local.stamp) build ## deploy into your AWS account; asks four things, the first time only; YES=1 deploys the changes unseen
+	$(if $(DEPLOY),$(SAM) deploy $(DEPLOY),@exec $(BIN)/python -m ops.deploy)
+
+.PHONY: package
+package: export ARCH := $(ARCH)
+package: build $(VENV)/local.stamp ## publish the build for quick-create links: BUCKET=name without its region, REGIONS='eu-central-1', VERSION=v1.0.0
+	@exec $(BIN)/python -m ops.release
 
 # --- operating ---------------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,7 @@
 """The command that puts the Altcraft token into the stack's secret, against Secrets Manager over HTTP."""
 
 import json
-import os
-import pty
-import select
 import signal
-import subprocess
-import sys
-import termios
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -22,6 +16,7 @@ from local.engine import REGION, Aws
 from ops.commands import main
 from ops.commands.export import GivenSecret
 from ops.commands.token import checked, stored
+from tests.terminal import Terminal
 
 TOKEN = "a-canary-token-7Kd2"
 
@@ -119,49 +114,16 @@ def test_given_a_secret_that_does_not_exist_then_aws_s_refusal_is_shown(aws: Aws
     assert TOKEN not in answer.output
 
 
-class Terminal:
-    """The command in a process of its own, in front of a terminal."""
-
-    def __init__(self, local: str) -> None:
-        self.end, its_end = pty.openpty()
-        self._shown = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ops", "token", "--local", local],
-            stdin=its_end,
-            stdout=its_end,
-            stderr=its_end,
-            start_new_session=True,
-        )
-        self._its_end = its_end  # open until the end, so that its settings can be read
-
-    def echoes(self) -> bool:
-        return bool(termios.tcgetattr(self._its_end)[3] & termios.ECHO)
-
-    def shown(self, until: str) -> str:
-        """What is on the screen, as soon as this is."""
-        while until.encode() not in self._shown:
-            assert select.select([self.end], [], [], 60)[0], self._shown
-            self._shown += os.read(self.end, 4_096)
-        return self._shown.decode()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.end)
-        os.close(self._its_end)
-
-
 @pytest.fixture
 def screen(local: str) -> Iterator[Terminal]:
-    shown = Terminal(local)
-    yield shown
-    shown.close()
+    with Terminal("ops", "token", "--local", local) as shown:
+        yield shown
 
 
 def test_given_a_terminal_then_the_token_is_asked_for_and_not_shown(screen: Terminal, text: Callable[[], str]) -> None:
     screen.shown("Altcraft token")
     assert not screen.echoes()
-    os.write(screen.end, f"{TOKEN}\n".encode())
+    screen.type(TOKEN)
     assert TOKEN not in screen.shown("within five minutes.")
     assert screen.process.wait(60) == 0
     assert text() == TOKEN
