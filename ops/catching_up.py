@@ -165,7 +165,8 @@ def ask(
     reason = str(members.get("type", "")).rpartition(":")[2] or f"http_{reply.status_code}"
     throttled = reply.status_code == HTTPStatus.TOO_MANY_REQUESTS
     if not (throttled or reply.status_code < 300 or reply.status_code >= 500):
-        raise Unusable(f"{url} answered {reply.status_code} {reason} {members.get('detail', '')}".rstrip())
+        said = ". ".join(str(members[name]) for name in ("title", "detail") if members.get(name))
+        raise Unusable(f"{url} answered {reply.status_code} {reason}{said and f': {said}'}")
     if throttled:
         time.sleep(_PAUSE_SECONDS)  # of this thread alone: what is sent a second adapts to what is taken
     after = reply.headers.get("Retry-After", "")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from activate.action import Action
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+    from activate.orders import Calls, Order
 
 _BATCH: Final = 10
 """The most messages that SQS accepts in one call. Ten of these messages are far below its 256 KB."""
@@ -22,12 +26,6 @@ _ATTEMPTS: Final = 3
 
 _IDENTIFYING_FIELDS: Final = ({"code", "loyalty_id"}, {"fetch", "source", "received_at"})
 """Fields that every `Message` and every `FetchMessage` has, and no platform's webhook."""
-
-
-DEACTIVATE: Final = "deactivate"
-"""The action of a message whose order was reversed. A message without an action activates its code."""
-
-Action = Literal["deactivate"]
 
 
 class Unqueued(Exception):
@@ -45,7 +43,7 @@ class Message:
     source: str
     received_at: str
     """When the order was received, ISO 8601 in UTC."""
-    action: Action | None = None
+    action: Action = Action.ACTIVATE
     """`DEACTIVATE` for a reversed order."""
 
 
@@ -59,13 +57,30 @@ class FetchMessage:
     """The shop's order id, if the webhook has it; `""` if the answer has."""
     source: str
     received_at: str
-    action: Action | None = None
+    action: Action = Action.ACTIVATE
     """`DEACTIVATE` where the webhook says that the order is reversed; where it does not, the answer decides."""
 
 
+def messages_of(orders: Iterable[Order], source: str, received_at: str) -> list[Message]:
+    """A message for each code of these orders of a source."""
+    return [
+        Message(code, loyalty_id, f"{source}/{order.id}", source, received_at, action_of(order))
+        for order in orders
+        for code, loyalty_id in order.codes
+    ]
+
+
+def action_of(order: Order | Calls) -> Action:
+    """What is requested for the codes of an order."""
+    return Action.DEACTIVATE if order.reversed else Action.ACTIVATE
+
+
 def text_of(message: Message | FetchMessage) -> str:
-    """A message as SQS holds it; without an action it has no such field."""
-    return json.dumps({name: value for name, value in asdict(message).items() if value is not None})
+    """A message as SQS holds it. It names only the action `deactivate`, as messages had none before there was that one."""
+    fields = asdict(message)
+    if message.action is Action.ACTIVATE:
+        del fields["action"]
+    return json.dumps(fields)
 
 
 def is_message(body: str) -> bool:
@@ -83,11 +98,14 @@ def fetch_message(body: str) -> FetchMessage | None:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or fields.get("action", DEACTIVATE) != DEACTIVATE:
+    if not isinstance(fields, dict) or fields.keys() - {"action"} != {"fetch", "order_id", "source", "received_at"}:
         return None
-    if fields.keys() - {"action"} != {"fetch", "order_id", "source", "received_at"}:
+    if not all(isinstance(value, str) for value in fields.values()):
         return None
-    return FetchMessage(**fields) if all(isinstance(value, str) for value in fields.values()) else None
+    try:
+        return FetchMessage(**{**fields, "action": Action(fields.get("action", Action.ACTIVATE))})
+    except ValueError:
+        return None
 
 
 class ActivationQueue:

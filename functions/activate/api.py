@@ -7,7 +7,8 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from activate.redemption import Act, Action, Outcome, Redemption, Result, TryAgain
+from activate.action import Action
+from activate.redemption import Act, Outcome, Redemption, Result, TryAgain
 from activate.telemetry import NOT_YET, record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.http import Problem, Reply, Request, invalid_field, reply

@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from activate.action import Action
 from activate.settings import settings
 from lambda_support import aws
 from lambda_support.fields import InvalidField
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from activate.ledger import Ledger
     from activate.lookup import Lookup
     from activate.outbox import Outbox
-    from activate.redemption import Act, Action
+    from activate.redemption import Act
     from activate.sources import Sources
     from activate.worker import Worker
     from altcraft.client import Client
@@ -59,7 +60,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 def _api(request: Request, context: LambdaContext) -> Reply:
     from activate import api
-    from activate.redemption import Action
 
     action = Action(request.resource.removeprefix("/promocodes/"))
     return api.respond(request, action, _acts()[action], _deadline(context))
@@ -111,7 +111,6 @@ def _direct(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
 
 def _direct_act(name: str, fields: Mapping[str, Any], context: LambdaContext) -> dict[str, object]:
     from activate import api
-    from activate.redemption import Action
 
     action = Action(name)
     return api.invoke(fields, action, _acts()[action], _deadline(context))
@@ -124,8 +123,8 @@ def _direct_lookup(_name: str, fields: Mapping[str, Any], _context: LambdaContex
 
 
 _ACTIONS: Final[Mapping[str, Callable[[str, Mapping[str, Any], LambdaContext], dict[str, object]]]] = {
-    "activate": _direct_act,
-    "deactivate": _direct_act,
+    Action.ACTIVATE: _direct_act,
+    Action.DEACTIVATE: _direct_act,
     "get": _direct_lookup,
 }
 """What a direct event asks for, by its field `action`."""
@@ -139,7 +138,6 @@ def _deadline(context: LambdaContext) -> datetime:
 @cache
 def _acts() -> Mapping[Action, Act]:
     from activate.activation import Activator
-    from activate.redemption import Action
     from activate.reversal import Reverser
 
     return {

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from activate.activation_queue import DEACTIVATE, ActivationQueue, FetchMessage, Message, Unqueued
+from activate.action import Action
+from activate.activation_queue import ActivationQueue, FetchMessage, Unqueued, messages_of
 from activate.orders import Order, UnreadableOrder
 from activate.paths import EXPRESSION_ERRORS, Means, Search
 from activate.redemption import TryAgain
@@ -43,18 +44,7 @@ class Fetcher:
             raise TryAgain("source_unavailable", f"the source {message.source} has no fetch any more")
         answer = self._call(source.fetch, message.fetch)
         orders = self._orders(source, source.fetch, message, answer)
-        messages = [
-            Message(
-                code,
-                loyalty_id,
-                f"{source.name}/{order.id}",
-                source.name,
-                message.received_at,
-                DEACTIVATE if order.reversed else None,
-            )
-            for order in orders
-            for code, loyalty_id in order.codes
-        ]
+        messages = messages_of(orders, source.name, message.received_at)
         try:
             self._queue.send(messages)
         except Unqueued as error:
@@ -88,7 +78,7 @@ class Fetcher:
         try:
             found = Search().find(fetch.order, answer) if fetch.order else answer
             if fetch.answers == "codes":
-                is_reversed = message.action == DEACTIVATE
+                is_reversed = message.action is Action.DEACTIVATE
                 return [source.reader.read_codes(found, Search(), message.order_id, is_reversed=is_reversed)]
             readings = source.reader.read(found)
         except EXPRESSION_ERRORS as error:

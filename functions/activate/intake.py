@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from activate import bodies
-from activate.activation_queue import DEACTIVATE, Action, ActivationQueue, FetchMessage, Message, Unqueued
+from activate.activation_queue import ActivationQueue, FetchMessage, Message, Unqueued, action_of, messages_of
 from activate.bodies import UnreadableBody
 from activate.orders import Calls, Order, Reading, UnreadableOrder
 from activate.paths import Means
@@ -203,14 +203,10 @@ class Intake:
     def _enqueue(self, source: Source, readings: Sequence[Reading], now: datetime) -> int:
         """Queue every code of the delivery's orders, and every call that will return codes; return the number of messages."""
         received_at = now.isoformat()
-        messages: list[Message | FetchMessage] = [
-            Message(code, loyalty_id, f"{source.name}/{order.id}", source.name, received_at, _action(order))
-            for order in readings
-            if isinstance(order, Order)
-            for code, loyalty_id in order.codes
-        ]
+        orders = (reading for reading in readings if isinstance(reading, Order))
+        messages: list[Message | FetchMessage] = [*messages_of(orders, source.name, received_at)]
         messages += [
-            FetchMessage(path, calls.order_id, source.name, received_at, _action(calls))
+            FetchMessage(path, calls.order_id, source.name, received_at, action_of(calls))
             for calls in readings
             if isinstance(calls, Calls)
             for path in calls.paths
@@ -297,10 +293,6 @@ def result_of(reading: Reading) -> Result:
         case Means.NOT_PAID:
             return Result.NOT_PAID
     return Result.UNRECOGNISED
-
-
-def _action(order: Order | Calls) -> Action | None:
-    return DEACTIVATE if order.reversed else None
 
 
 def _refuse(error: UnknownSource | SourceUnavailable) -> None:

@@ -114,7 +114,7 @@ class Entry:
     released_at: datetime | None = None
     """When an order last gave the code back."""
     usable_from: datetime | None = None
-    """When a lost reversal can no longer be carried out, and undo the activation of another order."""
+    """When a lost request to deactivate the code can no longer be carried out, and undo the activation of another order."""
     closed: tuple[Closure, ...] = ()
     last_outcome: str | None = None
     """How the last run ended: an outcome, or the reason why there was none."""
@@ -153,9 +153,23 @@ class Entry:
         return self.redeemed_at is not None and self.returning_since is not None
 
     @property
+    def began_earlier(self) -> bool:
+        """Whether an earlier run's request to deactivate the code may have been carried out, or may still be."""
+        return self.is_returning and self.returning_since != self.claimed_at
+
+    def begun_anew(self) -> Entry:
+        """This claim of a reversal, once it is known that the code is still activated: requests that can no longer be carried
+        out never were, so that a code that Altcraft refuses to deactivate stays its order's."""
+        over = self.usable_from is not None and self.usable_from <= self.claimed_at
+        return replace(self, returning_since=self.claimed_at) if over else self
+
+    @property
     def activated_at(self) -> datetime | None:
         """When Altcraft activated the code, by our clock; None if a slow or lost reply makes that uncertain."""
-        prompt = self.redeemed_at and not self.tries and self.redeemed_at - self.claimed_at <= CLOCKS_APART
+        if self.redeemed_at is None or self.tries:
+            return None
+        # A reversal has claimed the code after that: how long the activation took is not known any more.
+        prompt = timedelta() <= self.redeemed_at - self.claimed_at <= CLOCKS_APART
         return self.redeemed_at if prompt else None
 
 
@@ -261,7 +275,7 @@ class Ledger:
             tries=tries,
             known_at=now,
             redeemed_at=now,
-            closed=tuple(replace(one, gave_back=False) for one in claim.closed),
+            closed=_outdone(claim.closed),
         )
 
     def release(self, claim: Entry, ending: str, tries: tuple[Try, ...], *, exists: bool) -> None:
@@ -278,7 +292,7 @@ class Ledger:
 
     def hold(self, claim: Entry) -> Entry:
         """Record that the order whose claim this is does hold the code; the claim goes on."""
-        held = replace(claim, claim_id=uuid.uuid4().hex, redeemed_at=self._now())
+        held = replace(claim, claim_id=uuid.uuid4().hex, redeemed_at=self._now(), closed=_outdone(claim.closed))
         if self._swap(claim, held) is not None:
             raise _in_progress()
         return held
@@ -289,7 +303,7 @@ class Ledger:
         Args:
             claim: the entry that `claim_return` returned.
             outcome: of the reversal.
-            lost: a request to deactivate the code may still be carried out.
+            lost: the request of this run may still be carried out.
         """
         now = self._now()
         gave_back = outcome is Outcome.DEACTIVATED
@@ -303,14 +317,19 @@ class Ledger:
             redeemed_at=None,
             returning_since=None,
             released_at=now if gave_back else claim.released_at,
-            usable_from=now + LATE_ARRIVAL if lost else None,
+            usable_from=now + LATE_ARRIVAL if lost else claim.usable_from,
             closed=(*claim.closed, closure)[-MAX_CLOSED:],
         )
 
     def keep(self, claim: Entry, ending: str, *, begun: bool) -> None:
-        """Record that the order may not have given the code back. `begun`: a request for it may have been carried out."""
-        state = State.REDEEMED if claim.redeemed_at else State.RELEASED
-        self._end(claim, state=state, last_outcome=ending, returning_since=claim.returning_since if begun else None)
+        """Record that the order may not have given the code back. `begun`: this run's request may have been carried out."""
+        self._end(
+            claim,
+            state=State.REDEEMED if claim.redeemed_at else State.RELEASED,
+            last_outcome=ending,
+            returning_since=claim.returning_since if begun or claim.began_earlier else None,
+            usable_from=claim.claimed_until + LATE_ARRIVAL if begun else claim.usable_from,
+        )
 
     def note(self, kind: NoteKind, redemption: Redemption, reason: str | None = None) -> None:
         """Write a fact that changes no state into the item, for the events that are derived from the table's stream.
@@ -446,6 +465,11 @@ def _in_progress() -> TryAgain:
     return TryAgain("in_progress", "this code is being processed by another request")
 
 
+def _outdone(closed: tuple[Closure, ...]) -> tuple[Closure, ...]:
+    """The closures of a code that another order has taken."""
+    return tuple(replace(one, gave_back=False) for one in closed)
+
+
 def _require_unclaimed(found: Entry, now: datetime) -> None:
     if found.state is State.CLAIMED and found.claimed_until > now:
         raise _in_progress()
@@ -454,8 +478,11 @@ def _require_unclaimed(found: Entry, now: datetime) -> None:
 def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
     """The claim of an order that holds a code, or may hold it, and gives it back."""
     tries = found.unsettled if found.state is State.CLAIMED and not found.is_returning else found.tries
-    if any(closing.claimed_at < (one.until or one.since) + LATE_ARRIVAL for one in tries):
+    # Where an earlier version of this code wrote no end, no try is later than the last run.
+    if any(closing.claimed_at < (one.until or found.claimed_until) + LATE_ARRIVAL for one in tries):
         raise TryAgain("unsettled", "the reply to an activation of this code was lost: it may still be carried out")
+    was_killed = found.state is State.CLAIMED and found.is_returning
+    usable_from = found.claimed_until + LATE_ARRIVAL if was_killed else found.usable_from
     return replace(
         found,
         state=State.CLAIMED,
@@ -465,7 +492,8 @@ def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
         claimed_at=closing.claimed_at,
         claimed_until=until,
         tries=tries,
-        returning_since=found.returning_since or closing.claimed_at,
+        returning_since=(found.returning_since if found.is_returning else None) or closing.claimed_at,
+        usable_from=usable_from,
         expiration=closing.expiration,
     )
 

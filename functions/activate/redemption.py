@@ -8,20 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from activate.action import Action
 from altcraft import LONGEST_CODE
 from altcraft.errors import AltcraftFailure, ErrorReply
 from lambda_support.fields import InvalidField, loyalty_id, refuse_unknown, whole
 
 MAX_TEXT: Final = LONGEST_CODE
 """Characters of a code or an order id."""
-
-
-class Action(StrEnum):
-    """What is requested for a code of an order."""
-
-    ACTIVATE = "activate"
-    DEACTIVATE = "deactivate"
-    """The order gives the code back."""
 
 
 @dataclass(frozen=True)

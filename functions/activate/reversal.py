@@ -73,22 +73,13 @@ class _Run:
     def end(self) -> Result:
         """Find the outcome, and write it to the ledger before it is returned."""
         try:
-            result = self.inquiry.settled(self._settle, lambda: self.is_lost or self._began_earlier)
+            result = self.inquiry.settled(self._settle, lambda: self.is_lost or self.claim.began_earlier)
         except TryAgain as failure:
             with suppress(TryAgain):  # the claim expires anyway
-                self.ledger.keep(self.claim, failure.reason, begun=self._may_have_begun)
+                self.ledger.keep(self.claim, failure.reason, begun=self.may_be_applied)
             raise
-        self.ledger.close(self.claim, result.outcome, lost=self.is_open or self._began_earlier)
+        self.ledger.close(self.claim, result.outcome, lost=self.is_open)
         return result
-
-    @property
-    def _began_earlier(self) -> bool:
-        """Whether an earlier run's request may have been carried out, or may still be."""
-        return self.claim.is_returning and self.claim.returning_since != self.claim.claimed_at
-
-    @property
-    def _may_have_begun(self) -> bool:
-        return self.may_be_applied or self._began_earlier
 
     def _settle(self) -> Result:
         """Request the deactivation, and decide by the code's state."""
@@ -96,12 +87,14 @@ class _Run:
             if not self._holds():
                 return Result(Outcome.NOT_HELD_BY_ORDER)
             self.claim = self.ledger.hold(self.claim)
-        elif self._may_have_begun and (result := self._outcome()):
-            return result
+        elif self.may_be_applied or self.claim.began_earlier:
+            if result := self._outcome():
+                return result
+            self.claim = self.claim.begun_anew()
         failure = self._deactivate()
         if result := self._outcome():
             return result
-        if failure is None or self.is_lost or self._began_earlier:
+        if failure is None or self.is_lost or self.claim.began_earlier:
             raise TryAgain("unsettled", "Altcraft was asked to deactivate the code, and it is still activated")
         raise no_outcome(failure.kind, failure)
 

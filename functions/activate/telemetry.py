@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from activate.redemption import Action
+from activate.action import Action
 from lambda_support.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from activate.action import Action
 from activate.activation_queue import FetchMessage, fetch_message
-from activate.redemption import Act, Action, Redemption, TryAgain
+from activate.redemption import Act, Redemption, TryAgain
 from activate.telemetry import NOT_YET, record, record_failure
 from lambda_support.fields import InvalidField
 from lambda_support.telemetry import Metric, count, logger
@@ -126,12 +127,16 @@ class Worker:
             return
         try:
             order = json.loads(message.body)
-            # A redelivered message must be the same request: without an order id, the message's id serves as one.
-            order_id = order.get("order_id") or f"message/{message.message_id}"
-            fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
             action = Action(order.get("action", Action.ACTIVATE))
+            order_id = order.get("order_id") or None
+            if order_id is None and action is Action.ACTIVATE:
+                # A redelivered message must be the same request: without an order id, the message's id serves as one.
+                order_id = f"message/{message.message_id}"
+            fields = {"code": order.get("code"), "loyalty_id": order.get("loyalty_id"), "order_id": order_id}
             source = order.get("source")
-            redemption = replace(Redemption.from_fields(fields), source=source if isinstance(source, str) else None)
+            redemption = replace(
+                Redemption.from_fields(fields, action), source=source if isinstance(source, str) else None
+            )
         except (ValueError, AttributeError, RecursionError) as error:
             detail = str(error) if isinstance(error, InvalidField) else "the message was not sent by the intake"
             self._give_up(message, "unreadable", detail)

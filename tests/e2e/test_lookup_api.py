@@ -181,7 +181,7 @@ def test_an_unknown_action_is_an_error_and_no_activation(stack: Stack, altcraft:
     failure = invoke(stack, {"action": action, "code": code, "loyalty_id": 5})
 
     assert failure["errorType"] == "InvalidField"
-    assert failure["errorMessage"].startswith("action: must be one of activate, get")
+    assert failure["errorMessage"].startswith("action: must be one of activate, deactivate, get")
     assert not altcraft.journal.calls
 
 

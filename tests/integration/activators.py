@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from activate.action import Action
 from activate.activation import Activator
 from activate.ledger import Ledger
-from activate.redemption import Act, Action, Redemption, Result
+from activate.redemption import Act, Redemption, Result
 from activate.reversal import Reverser
 from altcraft.client import Client
 from altcraft.token import Token

@@ -24,6 +24,7 @@ from local.emulator.http import HangUp, Request, Response, Server
 from local.waiting import wait_until
 from ops.catching_up import AT_ONCE
 from ops.commands import main
+from ops.signing import SAMPLES
 
 HEADER = "code,loyalty_id,order_id\n"
 NOWHERE = "http://127.0.0.1:9"
@@ -311,7 +312,10 @@ def test_given_a_refusal_of_every_request_then_the_run_ends_and_says_so(
     done = activate(api, file)
 
     assert done.exit_code == 1
-    assert f"{api.url}/promocodes/activate answered {status} {kind or 'http_301'}" in done.stderr
+    assert (
+        f"{api.url}/promocodes/activate answered {status} {f'{kind}: Why {kind}.' if kind else 'http_301'}"
+        in done.stderr
+    )
     assert "100 not sent" in done.stdout
     assert len(api.requests) <= AT_ONCE
 
@@ -465,6 +469,7 @@ def test_given_a_disk_that_is_full_then_it_is_one_line_and_the_next_run_goes_on(
 # --- deliveries ------------------------------------------------------------------------------------------------------------
 
 DOCUMENT = parse(SOURCES.read_text())
+PLATFORMS = {name: one["platform"] for name, one in json.loads(SOURCES.read_text()).items()}
 
 
 class Intake:
@@ -531,6 +536,8 @@ def test_given_orders_then_each_is_delivered_and_its_answer_printed(intake: Inta
 def test_given_each_scheme_then_a_delivery_is_signed_as_it_is_sent(intake: Intake, orders: Path) -> None:
     down = [problem(503, "not_accepted")]
     intake.answer = lambda _: down.pop() if down else None
+    sample = json.loads((SAMPLES / f"{PLATFORMS[intake.source.name]}.json").read_text())
+    orders.write_text("\n".join(json.dumps(sample | {"line": line}) for line in range(3)))
 
     assert backfill(intake, orders, intake.source.name).exit_code == 1
     assert backfill(intake, orders, intake.source.name).exit_code == 0
@@ -542,7 +549,7 @@ def test_given_each_scheme_then_a_delivery_is_signed_as_it_is_sent(intake: Intak
 @pytest.mark.parametrize("intake", ["tilda"], indirect=True)
 def test_given_lines_of_a_form_then_each_has_the_token_in_it(intake: Intake, orders: Path) -> None:
     forms = orders.with_name("orders.form")
-    forms.write_text("a=1&b=%D0%BF\na=2\n")
+    forms.write_text("payment[orderid]=1&payment[promocode]=%D0%BF\npayment[orderid]=2\n")
     assert backfill(intake, forms, "tilda").exit_code == 0
     assert len(intake.bodies) == 2
 
@@ -564,6 +571,28 @@ def test_given_refused_deliveries_then_each_line_says_why(intake: Intake, orders
     intake.answer = lambda _: None
     backfill(intake, orders)
     assert intake.bodies == [order(2).encode()]
+
+
+def test_given_orders_that_the_source_does_not_understand_then_the_setting_is_named_though_they_were_taken(
+    intake: Intake, orders: Path
+) -> None:
+    lines = [order(1), '{"other": "shop"}', f"[{order(4)}, {order(5, id=None)}]", order(6, financial_status="pending")]
+    orders.write_text("\n".join(lines))
+    intake.answer = lambda body: None if b"C-" in body else Response(200, b'{"accepted": 0}')
+
+    done = backfill(intake, orders)
+
+    assert done.exit_code == 1
+    assert sorted(rows(orders, "line", "outcome", "detail")) == [
+        ("1", "accepted", "1"),
+        ("2", "unrecognised", "paid"),
+        ("3", "unreadable", "order_id"),
+        ("4", "accepted", "1"),
+    ]
+    assert "line 2: unrecognised paid\n" in done.stdout
+    # When it is run again, then they have an outcome, as the shop's own delivery would
+    assert backfill(intake, orders).exit_code == 1
+    assert len(intake.bodies) == len(lines)
 
 
 def test_given_a_secret_that_is_not_the_stacks_then_the_run_ends_and_says_so(
@@ -625,7 +654,7 @@ def test_given_a_dry_run_then_each_line_is_explained_and_nothing_is_sent(orders:
     assert explained[1].startswith("line 2: is no json")
     assert explained[2] == "line 3: not_paid"
     assert explained[3].startswith("line 4: accepted: C-4 (5); unreadable")
-    assert explained[4:] == ["line 5: accepted: C-6 (5)", "3 deliveries are read, 2 are not; nothing was sent"]
+    assert explained[4:] == ["line 5: accepted: C-6 (5)", "3 read, 2 not read; nothing was sent"]
     orders.write_text(order(1))
     assert backfill(None, orders, DRY_RUN="1").exit_code == 0
     orders.write_text("")

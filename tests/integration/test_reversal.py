@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from activate.activation import Activator
-from activate.ledger import LATE_ARRIVAL, MAX_CLOSED, Ledger, State
+from activate.ledger import LATE_ARRIVAL, MAX_CLOSED, Entry, Ledger, State
 from activate.redemption import Outcome, Redemption, Result, TryAgain
 from activate.reversal import Reverser
 from altcraft.client import Client
@@ -53,6 +53,12 @@ def later(emulator: Emulator, aws: Aws, table: str, clock: Clock) -> Orders:
 
 def is_activated(orders: Orders, code: str = "good") -> bool:
     return Client.get(orders.activator._promo_codes, code, 5).is_activated  # type: ignore[arg-type]  # noqa: SLF001
+
+
+def entry_of(orders: Orders) -> Entry:
+    entry = orders.ledger.find(Redemption("good", 5))
+    assert entry
+    return entry
 
 
 def no_outcome(orders: Orders, order_id: str = "1001") -> TryAgain:
@@ -147,7 +153,9 @@ def test_a_code_that_altcraft_does_not_know_any_more_is_not_found(orders: Orders
     emulator.programs.clear()
     emulator.programs.add(5, "control", attached=True, activated=True)
 
+    known_at = entry_of(orders).known_at
     assert orders.deactivate("good", "1001") == Result(Outcome.NOT_FOUND)
+    assert entry_of(orders).known_at == known_at
     assert orders.deactivate("good", "1001") == Result(Outcome.NOT_HELD_BY_ORDER)
     assert orders.activate("good", "1002").outcome is Outcome.NOT_FOUND
 
@@ -238,6 +246,74 @@ def test_a_lost_activation_is_given_back_once_it_can_no_longer_arrive(
     assert later.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
     assert not is_activated(later)
     assert later.activate("good", "1001") == Result(Outcome.RELEASED_BY_ORDER)
+
+
+def test_a_code_that_altcraft_confirms_and_still_shows_as_activated_is_not_given_back_yet(
+    orders: Orders, emulator: Emulator
+) -> None:
+    orders.activate("good", "1001")
+    confirmed = '{"data": null, "error": 0, "error_text": ""}'
+    emulator.faults.set([Page(endpoints=UPDATE, status=200, content_type="application/json", body=confirmed)])
+
+    assert no_outcome(orders).reason == "unsettled"
+    with pytest.raises(TryAgain):
+        orders.activate("good", "1002")
+    assert orders.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
+
+
+def test_a_lost_reply_is_settled_without_a_second_request(orders: Orders, emulator: Emulator) -> None:
+    orders.activate("good", "1001")
+    emulator.faults.set([Drop(endpoints=UPDATE, applied=True), Drop(endpoints=GET)])
+    no_outcome(orders)
+
+    assert orders.deactivate("good", "1001") == Result(Outcome.DEACTIVATED)
+    assert emulator.journal.calls["update"] == 1
+
+
+def test_no_order_waits_for_a_reversal_that_altcraft_refuses(
+    orders: Orders, later: Orders, clock: Clock, emulator: Emulator
+) -> None:
+    # Given a reversal that was lost, and an Altcraft that does not deactivate this code, as an expired one perhaps
+    orders.activate("good", "1001")
+    emulator.faults.set([Drop(endpoints=UPDATE), Refuse(error=77, error_text="?", endpoints=UPDATE, calls=None)])
+    assert no_outcome(orders).reason == "unsettled"
+    assert no_outcome(orders).reason == "unsettled"
+
+    # When the lost request can no longer be carried out, then the code is the first order's still
+    clock.ahead = LATE_ARRIVAL + timedelta(minutes=2)
+    assert no_outcome(later).reason == "refused"
+    assert later.activate("good", "1002").outcome is Outcome.ALREADY_ACTIVATED
+    assert later.activate("good", "1001") == Result(Outcome.ACTIVATED)
+
+
+def test_a_failed_reversal_makes_no_time_certain_that_was_not(orders: Orders, later: Orders, clock: Clock) -> None:
+    # Given an activation whose reply took so long that its time is not certain
+    claim = orders.ledger.claim(Redemption("good", 5, "1001"), deadline())
+    clock.ahead = timedelta(seconds=9)
+    later.ledger.redeem(claim, ())
+    assert entry_of(orders).activated_at is None
+
+    clock.ahead += timedelta(minutes=1)
+    claim = later.ledger.claim_return(Redemption("good", 5, "1001"), deadline(120))
+    later.ledger.keep(claim, "refused", begun=False)
+    assert entry_of(orders).state is State.REDEEMED
+    assert entry_of(orders).activated_at is None
+
+
+def test_a_try_of_an_earlier_version_may_be_as_late_as_the_last_run(
+    orders: Orders, aws: Aws, table: str, emulator: Emulator
+) -> None:
+    # Given an order that has been tried for an hour, in an item that tells only when that began
+    emulator.faults.set([Drop(endpoints=ACTIVATE), Drop(endpoints=GET)])
+    with pytest.raises(TryAgain):
+        orders.activate("good", "1001")
+    dynamodb = aws.client("dynamodb")
+    item = dynamodb.get_item(TableName=table, Key={"loyalty_id": {"N": "5"}, "code": {"S": "good"}})["Item"]
+    began = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    tries = {"L": [{"M": {"since": {"S": began}, "order_id": {"S": "1001"}}}]}
+    dynamodb.put_item(TableName=table, Item={**item, "tries": tries})
+
+    assert no_outcome(orders).reason == "unsettled"
 
 
 def test_a_refusal_that_is_not_understood_ends_nothing(orders: Orders, emulator: Emulator) -> None:

@@ -170,6 +170,25 @@ def test_a_message_that_was_tried_for_a_day_becomes_a_dead_letter_with_its_reaso
     assert "401" in reasons["detail"]
 
 
+def test_a_reversal_that_was_tried_for_a_day_becomes_a_dead_letter_and_still_is_one_of_a_reversal(
+    bench: Bench, emulator: Emulator
+) -> None:
+    reversal = order("c1") | {"action": "deactivate"}
+    bench.send(order("c1"))
+    assert bench.work(bench.receive()) == []
+    emulator.faults.set([Page(status=503, endpoints=frozenset({"update"}), calls=None)])
+    bench.send(reversal)
+    assert bench.work(bench.receive(sent_ms_ago=DAY_MS, first_received_ms_ago=DAY_MS)) == []
+    (letter,) = bench.dead_letters()
+    assert json.loads(letter["Body"]) == reversal
+
+    emulator.faults.set([])
+    bench.send(letter["Body"])
+    assert bench.work(bench.receive()) == []
+    assert bench.item("c1")["last_outcome"] == {"S": "deactivated"}
+    assert emulator.programs.get(5, "c1").activated is None
+
+
 def test_a_message_that_nobody_received_for_a_day_is_still_retried_for_a_day(bench: Bench, emulator: Emulator) -> None:
     emulator.faults.set([Page(status=503, calls=None)])
     bench.send(order("c1"))
@@ -178,13 +197,35 @@ def test_a_message_that_nobody_received_for_a_day_is_still_retried_for_a_day(ben
 
 
 @pytest.mark.parametrize(
-    "body", ["", "not json", "[" * 100_000, "[]", "null", '"text"', '{"code": 5}', '{"code": "x", "loyalty_id": 0}']
+    "body",
+    [
+        "",
+        "not json",
+        "[" * 100_000,
+        "[]",
+        "null",
+        '"text"',
+        '{"code": 5}',
+        '{"code": "x", "loyalty_id": 0}',
+        json.dumps(order("c1") | {"action": "refund"}),
+        json.dumps(order("c1") | {"action": None}),
+        json.dumps(order("c1") | {"action": ["deactivate"]}),
+        json.dumps(order("c1") | {"action": "deactivate", "order_id": None}),
+    ],
 )
 def test_an_unreadable_message_is_kept_for_a_person(bench: Bench, body: str) -> None:
     bench.send(body or " ")
     assert bench.worker.work(bench.receive(), CONTEXT, bench.until) == {"batchItemFailures": []}
     (letter,) = bench.dead_letters()
     assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
+
+
+def test_a_message_to_give_a_code_back_that_names_no_order_is_kept_for_a_person(bench: Bench) -> None:
+    bench.send({"code": "c1", "loyalty_id": 5, "action": "deactivate"})
+    assert bench.work(bench.receive()) == []
+    (letter,) = bench.dead_letters()
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == "unreadable"
+    assert letter["MessageAttributes"]["detail"]["StringValue"].startswith("order_id: is required")
 
 
 def test_a_message_that_cannot_be_sent_to_the_dead_letter_queue_comes_back(bench: Bench) -> None:

@@ -38,11 +38,13 @@ class World:
         skew: Altcraft's clock minus ours.
         times: how it writes a time.
         idempotent: activating an activated code succeeds, instead of being refused.
+        refuses_unused: deactivating a code that is not activated is refused, instead of succeeding.
     """
 
     skew: timedelta = timedelta()
     times: Times = "zoned"
     idempotent: bool = False
+    refuses_unused: bool = False
     now: datetime = BEGINNING
     codes: dict[str, Code] = field(default_factory=dict)
     history: list[tuple[datetime, str, Code]] = field(default_factory=list)
@@ -93,6 +95,8 @@ class World:
         code = self.codes.get(name, Code(exists=False))
         if not code.exists:
             raise Refused(6, "no")
+        if not code.activated_at and self.refuses_unused:
+            raise Refused(5, "no")
         if code.activated_at:
             self.given_back.append((self.now, name, self.holders.get(name), by))
             self.change(name, activated_at=None, activated_by=None)

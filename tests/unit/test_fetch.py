@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activate.activation_queue import DEACTIVATE, FetchMessage, fetch_message, is_message, text_of
+from activate.action import Action
+from activate.activation_queue import FetchMessage, fetch_message, is_message, text_of
 from activate.fetch import MOST_CALLS
 from activate.orders import Calls, Reading, UnreadableOrder
 from activate.paths import Means
@@ -161,13 +162,13 @@ class TestMessages:
         assert fetch_message(body) == FetchMessage("/orders/1", "", "shop", "2026-11-22")
 
     @pytest.mark.parametrize(
-        "message", [FetchMessage("/1", "", "shop", "now"), FetchMessage("/1", "", "s", "now", DEACTIVATE)]
+        "message", [FetchMessage("/1", "", "shop", "now"), FetchMessage("/1", "", "s", "now", Action.DEACTIVATE)]
     )
     def test_given_a_message_then_it_is_parsed_as_it_was_sent(self, message: FetchMessage) -> None:
         assert fetch_message(text_of(message)) == message
-        assert ("action" in json.loads(text_of(message))) == bool(message.action)
+        assert ("action" in json.loads(text_of(message))) == (message.action is Action.DEACTIVATE)
 
-    @pytest.mark.parametrize("action", ["activate", "", 1, None])
+    @pytest.mark.parametrize("action", ["get", "", 1, None])
     def test_given_an_unknown_action_then_it_is_not_a_fetch_message(self, action: object) -> None:
         fields = {"fetch": "/1", "order_id": "", "source": "shop", "received_at": "now", "action": action}
         assert fetch_message(json.dumps(fields)) is None

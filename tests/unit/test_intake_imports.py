@@ -13,6 +13,7 @@ SLOW = {
     "re2",
     "altcraft.client",
     "activate.activation",
+    "activate.redemption",
     "activate.worker",
     "activate.fetch",
     "activate.fetcher",

@@ -84,7 +84,9 @@ TABLE_FATES: dict[str, Fate] = {
     "lost after": lost(lambda: ReadTimeoutError(endpoint_url="table"), applied=True),
     "written twice": written_twice,
 }
-FAILURES = sorted({"killed", "killed after", "killed, late", "lost, late", *ALTCRAFT_FATES, *TABLE_FATES})
+FAILURES = sorted(
+    {"killed", "killed after", "killed, late", "lost, late", "confirmed, late", *ALTCRAFT_FATES, *TABLE_FATES}
+)
 FATES = st.lists(st.sampled_from(["well"] * len(FAILURES) + FAILURES), max_size=6)
 
 
@@ -118,9 +120,10 @@ class Shop(RuleBasedStateMachine):
         skew=st.sampled_from([0, 0, 0, 3600, -3600, 1800]),
         times=st.sampled_from(get_args(Times)),
         idempotent=st.booleans(),
+        refuses_unused=st.booleans(),
     )
-    def begin(self, skew: int, times: Times, idempotent: bool) -> None:
-        self.world = World(timedelta(seconds=skew), times, idempotent)
+    def begin(self, skew: int, times: Times, idempotent: bool, refuses_unused: bool = False) -> None:
+        self.world = World(timedelta(seconds=skew), times, idempotent, refuses_unused)
         self.table = Table()
         self.runs: list[tuple[Run, Request]] = []
         self.late: list[Late] = []
@@ -271,8 +274,13 @@ class Shop(RuleBasedStateMachine):
                 self.late.append(Late(request.code, carry_out, self.world.now + LATE_ARRIVAL))
             raise Unreachable("lost")
 
+        def confirmed_late(carry_out: Carry) -> Any:
+            self.late.append(Late(request.code, carry_out, self.world.now + LATE_ARRIVAL))
+
         if name.startswith("killed"):
             return killed
+        if name == "confirmed, late" and pending == "deactivate":
+            return confirmed_late
         if pending not in {"activate", "deactivate", "get"}:
             return TABLE_FATES.get(name, well)
         return lost_late if name == "lost, late" else ALTCRAFT_FATES.get(name, well)

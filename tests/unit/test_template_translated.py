@@ -12,6 +12,8 @@ from cfnlint.api import lint
 
 from tests.unit.synthesis import EVERYTHING, LEAST, document, synthesise
 
+pytestmark = pytest.mark.long
+
 SETS: Final[Mapping[str, Mapping[str, str]]] = {
     "defaults": LEAST,
     "gradual rollout": LEAST | {"GradualRollout": "true"},

@@ -68,7 +68,7 @@ class EventBus:
         """Send events in their order.
 
         Raises:
-            NotSent: the bus has not accepted all of them. Sending them again is safe: their ids tell.
+            NotSent: the bus has not accepted all of them. Sending them again is safe: their ids stay the same.
         """
         for start in range(0, len(events), MOST_ENTRIES):
             pending = dict(enumerate(map(self._entry, events[start : start + MOST_ENTRIES]), start))
