@@ -172,15 +172,24 @@ $(HERE_BUILD)/template.yaml: template.yaml lambda.mk requirements/layer.txt $(sh
 invoke-activate invoke-export start-api: docker-engine $(VENV)/local.stamp .venv-sam/stamp $(HERE_BUILD)/template.yaml
 	@exec $(BIN)/python -m local.sam_local $(CURDIR)/$(SAM) $(HERE_BUILD) $(SAM_LOCAL)
 
+# DEPLOY is for those who know what they want of `sam deploy`: it gets these options, and nothing is asked or kept.
 .PHONY: deploy
 deploy: export RELEASE := $(shell date -u +%Y%m%dT%H%M%SZ)
-deploy: build ## deploy into your AWS account, asking; DEPLOY='--no-confirm-changeset' and the like asks nothing
-	$(SAM) deploy $(or $(DEPLOY),--guided)
+deploy: export ARCH := $(ARCH)
+deploy: $(if $(DEPLOY),,$(VENV)/local.stamp) build ## deploy into your AWS account; asks four things, the first time only; YES=1 deploys the changes unseen
+	$(if $(DEPLOY),$(SAM) deploy $(DEPLOY),@exec $(BIN)/python -m ops.deploy)
+
+.PHONY: package
+package: export ARCH := $(ARCH)
+package: build $(VENV)/local.stamp ## publish the build for quick-create links: BUCKET=name without its region, REGIONS='eu-central-1', VERSION=v1.0.0
+	@exec $(BIN)/python -m ops.release
 
 # --- operating ---------------------------------------------------------------------------------------------------------
 
 # Each takes STACK=name or LOCAL=the api_url of a running `make local`; `python -m ops sources --help` and so on say what else.
-.PHONY: sources explain redrive lookup export webhook backfill activate schedule
+.PHONY: token doctor sources explain redrive lookup export webhook backfill activate schedule
+token: ## put the Altcraft token into the stack's secret: asks for it, or reads a pipe, as in make token STACK=name < token.txt
+doctor: ## check a stack, and say what is missing next, with the remedy
 sources: ## check webhook sources and upload them: FILE=sources.json; EXPLAIN=1 tries the samples first
 explain: ## say what would become of a captured delivery: SOURCES=sources.json SOURCE=eu-shop FILE=order.json, and TYPE=its content type
 redrive: ## queue the dead letters again
@@ -190,5 +199,5 @@ webhook: ## sign and send a delivery: SOURCE=eu-shop, FILE=order.json; without S
 backfill: ## deliver the orders of a file: SOURCE=eu-shop FILE=orders.jsonl, RATE=20 a second, DRY_RUN=1; without STACK to `make local`
 activate: ## activate the codes of a file: FILE=codes.csv, RATE=20 a second, DRY_RUN=1; without STACK by `make local`
 schedule: ## fire the schedules of exports, as if their time had come; without STACK those of `make local`
-sources explain redrive lookup export webhook backfill activate schedule: $(VENV)/local.stamp
+token doctor sources explain redrive lookup export webhook backfill activate schedule: $(VENV)/local.stamp
 	@exec $(BIN)/python -m ops $@

@@ -51,6 +51,7 @@ class Ready:
     dead_letter_queue_url: str
     redemptions_table: str
     event_bus_name: str
+    stack_name: str
     lambda_endpoint_url: str
     altcraft_secret_id: str
     sources_secret_id: str

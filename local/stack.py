@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from local.address import reachable
-from local.deploy import Values, deploy
+from local.deploy import STACK, Values, deploy
 from local.emulator import Emulator, Settings
 from local.engine import REGION, STANDARD_ERROR, Aws
 from local.front import Front, Ready
@@ -122,6 +122,7 @@ class Stack:
             dead_letter_queue_url=resources["DeadLetterQueue"],
             redemptions_table=resources["RedemptionsTable"],
             event_bus_name=values.parameters["EventBusName"],
+            stack_name=STACK,
             lambda_endpoint_url=self.aws.endpoint_url,
             altcraft_secret_id=resources["AltcraftSecret"],
             sources_secret_id=resources["SourcesSecret"],

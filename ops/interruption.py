@@ -41,6 +41,24 @@ def in_order(line: str) -> Iterator[Callable[[], int]]:
         _handle(signal.SIG_IGN)
 
 
+@contextmanager
+def unwinding(line: str) -> Iterator[None]:
+    """Let a signal end the process with the line after the block has cleaned up, such as a terminal's echo."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    earlier = {number: signal.signal(number, leave) for number in _SIGNALS}
+    try:
+        yield
+    except SystemExit:
+        os.write(2, f"\n{line}\n".encode())
+        raise
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
 def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in _SIGNALS:
         signal.signal(number, handler)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import boto3
 import click
@@ -38,6 +38,7 @@ _OUTPUTS: Final[Mapping[str, str]] = {
     "altcraft_secret_id": "AltcraftSecretId",
     "altcraft_url": "AltcraftUrl",
     "activate_function": "ActivateFunctionName",
+    "redemptions_table": "RedemptionsTableName",
     "event_bus_name": "EventBusName",
     "api_key_id": "ApiKeyId",
 }
@@ -46,6 +47,19 @@ _OUTPUTS: Final[Mapping[str, str]] = {
 
 class Target(ABC):
     """A stack. It is looked for when something of it is first asked for; Unusable says that it cannot be had."""
+
+    is_deployed: ClassVar[bool]
+    """Whether it is in an AWS account, so that it has metrics, and schedules that begin by the clock."""
+
+    @property
+    @abstractmethod
+    def argument(self) -> str:
+        """How a make target is given this stack."""
+
+    @property
+    @abstractmethod
+    def stack_name(self) -> str:
+        """The name that its CloudFormation has for it."""
 
     @property
     @abstractmethod
@@ -76,6 +90,20 @@ class Target(ABC):
             raise Unusable(f"{self} is not of this application: it has no {' or '.join(missing)}")
         return [self.values[part] for part in parts]
 
+    def resources(self, kind: str) -> dict[str, str]:
+        """The physical ids of its resources of one type, by logical id.
+
+        Raises:
+            ClientError, BotoCoreError: CloudFormation does not list them.
+        """
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.stack_name)
+        return {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for page in pages
+            for one in page["StackResourceSummaries"]
+            if one["ResourceType"] == kind
+        }
+
     def secret_text(self, part: str, variable: str) -> str:
         """The text of a secret; `variable` gives it in its place."""
         (secret_id,) = self.names(part)
@@ -90,8 +118,18 @@ class Deployed(Target):
 
     name: str = DEFAULT_STACK
 
+    is_deployed = True
+
     def __str__(self) -> str:
         return f"the stack {self.name} (name another with STACK=...)"
+
+    @property
+    def argument(self) -> str:
+        return f"STACK={self.name}"
+
+    @property
+    def stack_name(self) -> str:
+        return self.name
 
     @property
     def api_url(self) -> str:
@@ -120,13 +158,7 @@ class Deployed(Target):
     def fire(self) -> Iterator[str]:
         scheduler, functions = self.client("scheduler"), self.client("lambda")
         with refused_by_aws(f"cannot fire the schedules of {self}"):
-            pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
-            resources = [one for page in pages for one in page["StackResourceSummaries"]]
-            schedules = {
-                one["LogicalResourceId"]: one["PhysicalResourceId"]
-                for one in resources
-                if one["ResourceType"] == "AWS::Scheduler::Schedule"
-            }
+            schedules = self.resources("AWS::Scheduler::Schedule")
             for logical_id, target in targets(scheduler, schedules).items():
                 reply = fire(functions, target)
                 request_id = reply["ResponseMetadata"]["RequestId"]
@@ -139,8 +171,18 @@ class Laptop(Target):
 
     url: str
 
+    is_deployed = False
+
     def __str__(self) -> str:
         return f"the `make local` at {self.url}"
+
+    @property
+    def argument(self) -> str:
+        return f"LOCAL={self.url}"
+
+    @property
+    def stack_name(self) -> str:
+        return self.names("stack_name")[0]
 
     @property
     def api_url(self) -> str:

@@ -12,8 +12,9 @@ _HEAD = """\
 <!-- Written by `make docs` from template.yaml: change it there. -->
 # Configuration
 
-Every parameter of the stack. `make deploy` asks for them and keeps the answers in `samconfig.toml`; only the ones without
-a default must be given. The environment of each function follows from them.
+Every parameter of the stack. `make deploy` asks for `AltcraftUrl`, the only one without a default, and for `AlarmEmail`;
+`make deploy PARAMETERS=Name=value` gives any other one ([deploy.md](deploy.md#without-questions)). The environment of each
+function follows from them.
 """
 
 _FUNCTION = "AWS::Serverless::Function"

@@ -7,7 +7,19 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("sources", "explain", "redrive", "lookup", "export", "webhook", "backfill", "activate", "schedule")
+COMMANDS: Final = (
+    "token",
+    "doctor",
+    "sources",
+    "explain",
+    "redrive",
+    "lookup",
+    "export",
+    "webhook",
+    "backfill",
+    "activate",
+    "schedule",
+)
 
 
 class _Commands(click.Group):

@@ -1,4 +1,4 @@
-"""The template, built and deployed like an operator does it: `make build`, `sam deploy --guided` and its questions.
+"""The template, built and deployed like an operator does it: `make build`, and the questions of `make deploy`.
 
 SAM uploads the artefacts, makes a change set and executes it; the engine does the transform and creates the resources.
 Two things are removed from the built template first, because the engine has neither and would refuse it: saved queries
@@ -12,12 +12,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -26,12 +28,13 @@ import yaml
 from local.engine import REGION, Aws
 from local.template import read
 from local.waiting import wait_until
+from tests.terminal import Terminal
 from tests.unit.synthesis import LEAST, TEMPLATE, document, synthesise
 
 ROOT: Final = TEMPLATE.parent
-SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
 ARCHITECTURE: Final = "arm64"
 STACK: Final = "altcraft-promocodes"
+DEPLOYED: Final = {**LEAST, "AlarmEmail": "operator@example.com"}
 
 pytestmark = pytest.mark.long
 
@@ -49,18 +52,43 @@ class Site:
     aws: Aws
     folder: Path
 
-    def deploy(self, *options: str, answers: str = "") -> str:
-        """Run `sam deploy` and return what it printed. Raises CalledProcessError where it fails."""
-        template, configuration = self.folder / "build" / "template.json", self.folder / "samconfig.toml"
-        return subprocess.run(
-            [SAM, "deploy", "--template-file", template, "--config-file", configuration, *options],
-            env={**os.environ, **self.aws.environment, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2"},
-            input=answers,
+    def deploy(self, **variables: str) -> str:
+        """Run `make deploy` with these variables where nobody can answer, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ops.deploy", *self._arguments],
+            env=os.environ | self._variables | variables,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def package(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `make package` with these variables."""
+        return subprocess.run(
+            [sys.executable, "-m", "ops.release", "--template-file", str(self.folder / "build" / "template.json")],
+            env=os.environ | self._variables | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def terminal(self) -> Terminal:
+        """`make deploy` in front of a terminal."""
+        return Terminal("ops.deploy", *self._arguments, variables=self._variables, patience=300)
+
+    @property
+    def _arguments(self) -> list[str]:
+        template, configuration = self.folder / "build" / "template.json", self.folder / "samconfig.toml"
+        return ["--config-file", str(configuration), "--", "--template-file", str(template)]
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {**self.aws.environment, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2"}
 
     def resources(self, stack: str) -> dict[str, dict[str, Any]]:
         """The resources of a stack by logical id."""
@@ -83,44 +111,41 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(aws, folder)
 
 
-def _answers() -> str:
-    """The input of an operator: Enter for every default, the address of Altcraft, and yes."""
-    parameters = [LEAST.get(name, "") for name in document()["Parameters"]]
-    unauthenticated = [
-        event
-        for resource in document()["Resources"].values()
-        for event in resource["Properties"].get("Events", {}).values()
-        if event["Type"] == "Api" and "Auth" not in event["Properties"]
-    ]
-    return "\n".join(
-        [
-            *("", REGION),  # the stack's name and the region
-            *parameters,
-            *("", "", ""),  # confirm the changes, make roles, roll back
-            *("y" for _ in unauthenticated),  # "has no authentication. Is this okay?"
-            *("", "", ""),  # save the answers, to which file, under which name
-            "y",  # deploy this change set
-            "",
-        ]
-    )
+ANSWERS: Final = (
+    ("Stack name [altcraft-promocodes]: ", ""),
+    ("Region", "Frankfurt"),
+    ("must be the code of a region, such as eu-central-1", REGION),
+    ("AltcraftUrl: ", LEAST["AltcraftUrl"] + "/"),
+    ("must be https:// and a host", LEAST["AltcraftUrl"]),
+    ("AlarmEmail: ", "operator@example.com"),
+    ("Deploy this changeset?", "y"),
+)
+"""What is on the screen, and what the operator then types: Enter for a default, and two answers that are none."""
 
 
 @pytest.fixture(scope="module")
 def said(site: Site) -> str:
-    """The output of `sam deploy --guided`."""
-    return site.deploy("--guided", answers=_answers())
+    """What `make deploy` printed for an operator at a terminal."""
+    with site.terminal() as screen:
+        for question, answer in ANSWERS:
+            screen.shown(question)
+            screen.type(answer)
+        shown = screen.shown(f"make doctor STACK={STACK}")
+        assert screen.process.wait(60) == 0
+    return shown
 
 
-def test_given_the_guided_answers_then_the_stack_is_created(site: Site, said: str) -> None:
+def test_given_the_answers_then_the_stack_is_created_and_nothing_else_is_asked(site: Site, said: str) -> None:
     (stack,) = site.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
 
-    assert f"Stack Name [{STACK}]" in said
     assert "CloudFormation stack changeset" in said
     assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}.items() >= DEPLOYED.items()
+    assert "authentication" not in said
 
 
 def test_given_the_stack_then_it_has_every_resource_of_the_translated_template(site: Site, said: str) -> None:
-    expected = [one for one in synthesise(LEAST).deployed["Resources"].values() if not _is_left_out(one)]
+    expected = [one for one in synthesise(DEPLOYED).deployed["Resources"].values() if not _is_left_out(one)]
 
     created = site.resources(STACK).values()
 
@@ -172,11 +197,67 @@ def test_given_the_deployed_activate_then_its_callers_reach_a_version_by_the_ali
 def test_given_the_saved_answers_when_deployed_again_then_nothing_is_asked_and_nothing_changes(
     site: Site, said: str
 ) -> None:
-    assert LEAST["AltcraftUrl"] in (site.folder / "samconfig.toml").read_text()
+    kept = (site.folder / "samconfig.toml").read_text()
+    assert LEAST["AltcraftUrl"] in kept
+    assert kept.startswith((ROOT / "samconfig.toml").read_text().partition("\n")[0])
 
-    again = site.deploy("--no-confirm-changeset", "--no-fail-on-empty-changeset")
+    again = site.deploy()
 
     assert f"Stack {STACK} is up to date" in again
+    assert (site.folder / "samconfig.toml").read_text() == kept
+
+
+def test_given_a_new_value_when_deployed_again_then_it_is_deployed_unseen_and_kept(site: Site, said: str) -> None:
+    site.deploy(PARAMETERS='QuarantineDays=7 ExportSchedule="cron(0 4 * * ? *)"', YES="1")
+    try:
+        (stack,) = site.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        values = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+        assert values.items() >= {**DEPLOYED, "QuarantineDays": "7", "ExportSchedule": "cron(0 4 * * ? *)"}.items()
+        assert f"Stack {STACK} is up to date" in site.deploy()
+    finally:
+        site.deploy(PARAMETERS="QuarantineDays=30", YES="1")
+
+
+def test_given_a_version_then_its_link_leads_to_a_template_with_the_code_that_was_built(site: Site) -> None:
+    s3 = site.aws.client("s3")
+    s3.create_bucket(Bucket=f"releases-{REGION}", CreateBucketConfiguration={"LocationConstraint": REGION})
+    release = site.folder / "release"
+
+    for _ in range(2):  # the second time nothing is changed
+        published = site.package(BUCKET="releases", REGIONS=REGION, VERSION="v1.2.3", TO=str(release))
+        assert published.returncode == 0, published.stdout
+
+    (link,) = re.findall(rf"\[{REGION}\]\((.+)\)", (release / "quick-create.md").read_text())
+    assert link.startswith(
+        f"https://{REGION}.console.aws.amazon.com/cloudformation/home?region={REGION}#/stacks/quickcreate?"
+    )
+    (template_url,) = parse_qs(link.partition("quickcreate?")[2])["templateURL"]
+    template = requests.get(template_url, timeout=30).json()
+    assert template == json.loads((release / f"template-{REGION}.json").read_text())
+    assert template["Parameters"]["Architecture"]["AllowedValues"] == [ARCHITECTURE]
+    uri = template["Resources"]["ActivateFunction"]["Properties"]["CodeUri"]
+    assert uri.startswith(f"s3://releases-{REGION}/v1.2.3/")
+    code = s3.generate_presigned_url(
+        "get_object", Params=dict(zip(("Bucket", "Key"), uri[5:].split("/", 1), strict=True))
+    )
+    assert _packed(code) == _built(site.folder / "build" / "ActivateFunction")
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "message"),
+    [
+        ({"VERSION": "latest"}, 2, "VERSION: must be like v1.0.0"),
+        ({"REGIONS": "Frankfurt"}, 2, "REGIONS: must be codes of regions"),
+        ({"REGIONS": " "}, 2, "REGIONS: names no region"),
+        ({"BUCKET": "nowhere"}, 1, f"nowhere-{REGION}: cannot be read"),
+    ],
+)
+def test_given_a_release_that_cannot_be_made_then_it_is_named(
+    site: Site, variables: dict[str, str], status: int, message: str
+) -> None:
+    done = site.package(**{"BUCKET": "releases", "REGIONS": REGION, "VERSION": "v9.9.9", **variables})
+    assert done.returncode == status
+    assert message in " ".join(done.stdout.split())
 
 
 def test_given_a_first_deployment_that_fails_then_nothing_is_left_but_the_accounts_role_for_logs(

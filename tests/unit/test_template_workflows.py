@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from local.template import read
+from ops import release
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -134,3 +135,26 @@ def test_given_the_stacks_name_then_it_is_one_wherever_it_is_a_default() -> None
     assert {prompted["stack_name"]} == named
     assert f"'{prompted['stack_name']}'" in step["env"]["STACK"]
     assert read(ROOT / ".github" / "deploy-role.yaml")["Parameters"]["StackName"]["Default"] == prompted["stack_name"]
+
+
+def test_given_the_release_then_it_needs_a_role_and_the_checks_and_its_values_reach_no_shell() -> None:
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    jobs = _jobs(path)
+
+    assert jobs["check"]["if"] == "vars.AWS_RELEASE_ROLE_ARN != ''"
+    assert (jobs["package"]["needs"], jobs["publish"]["needs"]) == ("check", "package")
+    assert jobs["package"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "secrets." not in path.read_text(encoding="utf-8")
+    steps = [step for job in jobs.values() for step in job.get("steps", [])]
+    assert not [step for step in steps if "${{" in step.get("run", "")]
+    (package,) = [step for step in steps if step.get("run", "").startswith("make package")]
+    variables = {option.envvar for option in release.command.params}
+    assert package["env"].keys() <= variables
+
+
+def test_given_the_release_then_its_page_has_each_variable() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").partition("### Publishing quick-create links")[2]
+    assert {f"`{name}`" for name in re.findall(r"vars\.(\w+)", text)} == set(
+        re.findall(r"^ *\| (`[A-Z_]+`) \|", page, re.MULTILINE)
+    )
