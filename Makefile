@@ -139,9 +139,10 @@ bench-cold-start: $(VENV)/dev.stamp runtime .venv-usual/stamp
 	$(BIN)/python -m tests.benchmarks.hostile
 
 .PHONY: docs
-docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, and draw docs/export-ways.svg from its table
+docs: $(VENV)/local.stamp ## write docs/configuration.md anew from the template, draw docs/export-ways.svg from its table, and note which Russian pages lag
 	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
 	$(BIN)/python -m docs.generate.ways_picture
+	$(BIN)/python -m docs.generate.ru
 
 .PHONY: analytics
 analytics: $(VENV)/dev.stamp ## write the views and saved queries of docs/queries into the template

@@ -7,6 +7,7 @@ retried.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class Activator:
         if claim.state is State.REDEEMED:
             if redemption.order_id is not None and claim.order_id == redemption.order_id:
                 return Result(Outcome.ACTIVATED)
-            self._ledger.note("double_redemption", redemption)
+            # The same order again is the same fact; a caller without an order is another one each time.
+            identity = claim.redeemed_at if redemption.order_id else uuid.uuid4()
+            self._ledger.note("double_redemption", redemption, identity)
             return Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order=claim.order_id)
         inquiry = Inquiry(self._promo_codes, self._ledger, redemption)
         return _Run(self._promo_codes, self._ledger, inquiry, Attribution(inquiry, self._now), redemption, claim).end()

@@ -59,7 +59,8 @@ def event_of(record: Mapping[str, Any]) -> Event | None:
             new,
             _stream_time(change.get("ApproximateCreationDateTime")),
             {**_order(new), "outcome": outcome},
-            _text(new, "claim_id"),
+            # A run that is repeated, because it was killed before its answer, finds the same thing.
+            *((_text(new, "order_id"), outcome) if "order_id" in new else (_text(new, "claim_id"),)),
         )
     return None
 

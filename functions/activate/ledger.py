@@ -39,6 +39,9 @@ MAX_CLOSED: Final = 200
 MAX_TRIES: Final = 100
 """Unsettled orders of one code that an item holds: during an Altcraft outage, thousands may use a universal code."""
 
+_NOTES: Final = uuid.UUID("f3b0c1de-4b57-4c3b-9c55-2a0b6f0b7a3e")
+"""The namespace of the notes' ids."""
+
 _CONTROLS: Final = 3
 """Control codes to choose from: one may have been deleted in Altcraft."""
 
@@ -331,16 +334,22 @@ class Ledger:
             usable_from=claim.claimed_until + LATE_ARRIVAL if begun else claim.usable_from,
         )
 
-    def note(self, kind: NoteKind, redemption: Redemption, reason: str | None = None) -> None:
+    def note(self, kind: NoteKind, redemption: Redemption, identity: object, reason: str | None = None) -> None:
         """Write a fact that changes no state into the item, for the events that are derived from the table's stream.
 
         The item's next write removes it. Nothing is written where the stack sends no events.
+
+        Args:
+            kind: the fact.
+            redemption: the code, and the order.
+            identity: what distinguishes this fact from others of its kind. A run that is repeated writes the same note again.
+            reason: why a message was given up.
         """
         if not self._has_events:
             return
         facts = {
             "kind": kind,
-            "id": uuid.uuid4().hex,
+            "id": uuid.uuid5(_NOTES, f"{kind} {redemption.order_id} {identity}").hex,
             "at": self._now().isoformat(),
             "order_id": redemption.order_id,
             "source": redemption.source,

@@ -172,7 +172,7 @@ class Worker:
                 raise
             self._give_up(message, failure.reason, str(failure))
             if redemption:
-                self._ledger.note("given_up", redemption, failure.reason)
+                self._ledger.note("given_up", redemption, message.message_id, failure.reason)
         return None
 
     def _act(self, action: Action, redemption: Redemption, until: datetime) -> Result:

@@ -8,6 +8,8 @@ import pytest
 
 from local import demo
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def shown() -> "subprocess.CompletedProcess[str]":

@@ -27,6 +27,8 @@ from ops.target import Laptop
 from tests.e2e.conftest import EVENTS
 from tests.e2e.processes import alive, command_line, descendants, environment, needs_proc
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 # What DESIGN names; more may be there.

@@ -26,6 +26,8 @@ from local.waiting import wait_until
 from tests.description import COMPONENTS, OPERATIONS, PROBLEM, TYPE, examples, kinds
 from tests.e2e.api import Api
 
+pytestmark = pytest.mark.long
+
 ACTIVATE, DEACTIVATE, LOOKUP, EXPORT, STATUS = (
     "POST /promocodes/activate",
     "POST /promocodes/deactivate",

@@ -19,6 +19,8 @@ from tests.e2e.workflows import deployed, errors, execution, received, recipe
 from tests.event_schemas import faults
 from tests.unit.cloudformation import Template
 
+pytestmark = pytest.mark.long
+
 EXPORTED = {500_001: ["A", "B"], 500_002: ["C"], 500_003: ["D", "E", "F"]}
 """Programs of which no other test has an export: beside a larger one, these would be suspect."""
 

@@ -20,6 +20,8 @@ from local.stack import Options, Stack
 from local.waiting import wait_until
 from tests.e2e.processes import alive, environment, needs_proc, sandboxes
 
+pytestmark = pytest.mark.long
+
 TEMPLATE = Path(__file__).with_name("handlers.yaml")
 MEGABYTE = 1024 * 1024
 

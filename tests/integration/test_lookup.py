@@ -268,7 +268,7 @@ def test_an_order_holds_the_code_until_it_is_certain_that_it_gave_it_back(desk: 
 
 def test_an_item_that_holds_nothing_but_a_note_has_no_holder(desk: Desk) -> None:
     ledger = Ledger(desk.table, desk.dynamodb, has_events=True)
-    ledger.note("given_up", Redemption("good", 5, "1001"), "altcraft_unreachable")
+    ledger.note("given_up", Redemption("good", 5, "1001"), "message", "altcraft_unreachable")
 
     assert len(desk.items()) == 1
     assert desk.facts("good").order_id is None

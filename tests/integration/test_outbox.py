@@ -87,10 +87,10 @@ def test_given_the_life_of_a_code_then_each_step_that_matters_is_published(strea
     stream.release("not_attached")
     stream.release("unsettled")
     stream.redeem()
-    stream.ledger.note("double_redemption", LATER)
+    stream.ledger.note("double_redemption", LATER, "first")
     stream.give_back()
     stream.redeem(LATER)
-    stream.ledger.note("given_up", PAID, "unsettled")
+    stream.ledger.note("given_up", PAID, "message", "unsettled")
 
     assert Outbox(fake.bus()).publish(stream.records()) == {"batchItemFailures": []}
 
@@ -102,6 +102,21 @@ def test_given_the_life_of_a_code_then_each_step_that_matters_is_published(strea
         ("Promo Code Activated", OF_LATER),
         ("Promo Code Given Up", OF_PAID | {"reason": "unsettled"}),
     ]
+
+
+def test_given_a_run_that_is_repeated_then_its_events_have_the_same_ids(stream: Stream, fake: FakeBus) -> None:
+    for _ in range(2):
+        stream.release("not_attached")
+    stream.redeem(LATER)
+    for _ in range(2):
+        stream.ledger.note("double_redemption", PAID, "the first order's time")
+    stream.ledger.note("double_redemption", PAID, "another order's time")
+
+    Outbox(fake.bus()).publish(stream.records())
+
+    ids = [json.loads(entry["Detail"])["event_id"] for entry in fake.accepted]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == len(ids) - 1 == 4
 
 
 def test_given_a_caller_without_an_order_then_neither_order_nor_source_is_published(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 LAYER_LIMIT = 20_000_000
 MACHINE = {"arm64": 183, "x86_64": 62}

@@ -135,6 +135,20 @@ def test_another_order_waits_while_a_lost_reversal_may_still_arrive() -> None:
     history.teardown()
 
 
+def test_a_reversal_that_may_still_arrive_is_not_forgotten_by_a_run_that_could_not_send_one() -> None:
+    history = History()
+    history.pays("A")
+    history.gives_back("A", LOST_LATE)
+    assert reason(history.gives_back("A", {"deactivate": "never sent"})) == "altcraft_unreachable"
+
+    assert history.pays("A") == Result(Outcome.RELEASED_BY_ORDER)
+    assert reason(history.pays("B")) == "unsettled"
+    history.arrive_late(0)
+    history.wait()
+    assert history.pays("B") == ACTIVATED
+    history.teardown()
+
+
 def test_another_order_waits_while_a_confirmed_reversal_may_still_arrive() -> None:
     history = History(refuses_unused=True)
     history.pays("A")
