@@ -18,7 +18,6 @@ from activate.attribution import Attribution
 from activate.inquiry import Inquiry, PromoCodes, no_outcome
 from activate.ledger import MAX_TRIES, Entry, Ledger, State, Try, disowned
 from activate.redemption import Outcome, Redemption, Result, TryAgain
-from activate.reversal import Reverser
 from altcraft.errors import AltcraftError, ErrorReply, TokenRefused, Unreachable, is_lost
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ class Activator:
         self._promo_codes = promo_codes
         self._ledger = ledger
         self._now = now
-        self._reverser = Reverser(promo_codes, ledger, now)
 
     def activate(self, redemption: Redemption, until: datetime) -> Result:
         """Activate a code, or return why it cannot be activated.
@@ -65,8 +63,10 @@ class Activator:
         """Claim the code, after the end of another order's reversal: its request could undo this activation."""
         claim = self._ledger.claim(redemption, until)
         if claim.is_returning and not claim.closure(redemption.order_id):
+            from activate.reversal import Reverser  # rarely needed, and each start of the function would pay for it
+
             holder = Redemption(claim.code, claim.loyalty_id, claim.order_id, claim.source)
-            self._reverser.deactivate(holder, until)
+            Reverser(self._promo_codes, self._ledger, self._now).deactivate(holder, until)
             claim = self._ledger.claim(redemption, until)
             if claim.is_returning:
                 raise TryAgain("in_progress", "an order is giving this code back")

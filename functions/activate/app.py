@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from activate.lookup import Lookup
     from activate.outbox import Outbox
     from activate.redemption import Act
+    from activate.reversal import Reverser
     from activate.sources import Sources
     from activate.worker import Worker
     from altcraft.client import Client
@@ -138,12 +139,18 @@ def _deadline(context: LambdaContext) -> datetime:
 @cache
 def _acts() -> Mapping[Action, Act]:
     from activate.activation import Activator
-    from activate.reversal import Reverser
 
     return {
         Action.ACTIVATE: Activator(_client(), _ledger()).activate,
-        Action.DEACTIVATE: Reverser(_client(), _ledger()).deactivate,
+        Action.DEACTIVATE: lambda redemption, until: _reverser().deactivate(redemption, until),
     }
+
+
+@cache
+def _reverser() -> Reverser:
+    from activate.reversal import Reverser
+
+    return Reverser(_client(), _ledger())
 
 
 @cache
