@@ -41,8 +41,16 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still runs."""
-    return bool(command_line(pid))
+    """Whether a process still runs, so that its parent cannot see its end yet.
+
+    One that is killed loses its command line before that; and while one of its threads still ends, it has not ended.
+    """
+    process = Path(f"/proc/{pid}")
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX" or len(list((process / "task").iterdir())) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def sandboxes(stack: Stack) -> list[int]:
