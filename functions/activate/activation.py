@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from activate.attribution import Attribution
-from activate.inquiry import Inquiry, PromoCodes, no_outcome
+from activate.inquiry import Inquiry, PromoCodes, Request, no_outcome
 from activate.ledger import MAX_TRIES, Entry, Ledger, State, Try, disowned
 from activate.redemption import Outcome, Redemption, Result, TryAgain
-from altcraft.errors import AltcraftError, ErrorReply, TokenRefused, Unreachable, is_lost
 
 if TYPE_CHECKING:
     from altcraft.codes import CodeState
+    from altcraft.errors import ErrorReply
 
 
 class Activator:
@@ -57,7 +57,8 @@ class Activator:
             self._ledger.note("double_redemption", redemption, identity)
             return Result(Outcome.ALREADY_ACTIVATED, double_redemption=True, first_order=claim.order_id)
         inquiry = Inquiry(self._promo_codes, self._ledger, redemption)
-        return _Run(self._promo_codes, self._ledger, inquiry, Attribution(inquiry, self._now), redemption, claim).end()
+        request = Request(self._promo_codes.activate, redemption)
+        return _Run(self._ledger, inquiry, Attribution(inquiry, self._now), request, claim).end()
 
     def _claim(self, redemption: Redemption, until: datetime) -> Entry:
         """Claim the code, after the end of another order's reversal: its request could undo this activation."""
@@ -77,18 +78,13 @@ class Activator:
 class _Run:
     """One run that has claimed a code, and its findings."""
 
-    promo_codes: PromoCodes
     ledger: Ledger
     inquiry: Inquiry
     attribution: Attribution
-    redemption: Redemption
+    request: Request
     claim: Entry
     exists: bool = False
     """Altcraft has answered error 0 for the code."""
-    may_be_applied: bool = False
-    """This run's own request may have activated the code, without a reply that confirms it."""
-    is_lost: bool = False
-    """There was no reply to that request, or an error of Altcraft's server in its place."""
 
     def end(self) -> Result:
         """Find the outcome, and write it to the ledger before it is returned."""
@@ -102,26 +98,26 @@ class _Run:
             self.ledger.redeem(self.claim, self._tries)
             return result
         already = result.outcome is Outcome.ALREADY_ACTIVATED
-        tries = disowned(self._tries, self.redemption.order_id) if already else self._tries
+        tries = disowned(self._tries, self.claim.order_id) if already else self._tries
         self.ledger.release(self.claim, result.outcome, tries, exists=self.exists)
         return result
 
     @property
     def _tries(self) -> tuple[Try, ...]:
-        return self.claim.unsettled if self.may_be_applied else self.claim.tries
+        return self.claim.unsettled if self.request.may_be_applied else self.claim.tries
 
     @property
     def _since(self) -> datetime | None:
         """When this order first began a try that may have been applied; None if there was no such try."""
-        return self.claim.tried_since or (self.claim.claimed_at if self.may_be_applied else None)
+        return self.claim.tried_since or (self.claim.claimed_at if self.request.may_be_applied else None)
 
     @property
     def _is_unsettled(self) -> bool:
-        return self.is_lost or self.claim.tried_since is not None
+        return self.request.is_lost or self.claim.tried_since is not None
 
     def _settle(self) -> Result:
         """Request the activation, and unless Altcraft confirms it, decide by the code's state."""
-        if self.claim.tries or self.may_be_applied:
+        if self.claim.tries or self.request.may_be_applied:
             # An earlier try may have activated the code: another request could activate it a second time.
             if result := self._outcome_of(self.inquiry.state(), None):
                 return result
@@ -130,31 +126,15 @@ class _Run:
                     "unsettled",
                     f"replies to {MAX_TRIES} other orders with this code were lost; those are settled first",
                 )
-        failure = self._activate()
+        failure = self.request.send()
         if failure is None:
+            self.exists = True
             return Result(Outcome.ACTIVATED)
         if result := self._outcome_of(self.inquiry.state(), failure.refusal):
             return result
         if self._is_unsettled:
             raise no_outcome("unsettled", failure, "Altcraft's reply was lost, and the code is not activated so far")
         raise no_outcome(failure.kind, failure)
-
-    def _activate(self) -> AltcraftError | None:
-        """Request the activation; return the error, or None if Altcraft confirms the activation.
-
-        Raises:
-            AltcraftError: the request was not carried out, and `get` would fail too.
-        """
-        try:
-            self.promo_codes.activate(self.redemption.code, self.redemption.loyalty_id)
-        except AltcraftError as error:
-            self.may_be_applied |= error.may_be_applied
-            self.is_lost |= is_lost(error)
-            if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
-                raise
-            return error
-        self.exists = True
-        return None
 
     def _outcome_of(self, state: CodeState | None, refusal: ErrorReply | None) -> Result | None:
         """The outcome for a code in this state; None if it could be activated."""
@@ -175,10 +155,6 @@ class _Run:
         """Decide whether this order activated the code."""
         if self._since is None:
             return Result(Outcome.ALREADY_ACTIVATED, refusal)
-        tried_at = self.claim.claimed_at if self.may_be_applied else None
+        tried_at = self.claim.claimed_at if self.request.may_be_applied else None
         ours = self.attribution.is_ours(state.activated_at(), self._since, tried_at)
-        if ours is None:
-            raise TryAgain(
-                "unsettled", "the code is activated, and the time that Altcraft gives does not show by which order"
-            )
         return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)

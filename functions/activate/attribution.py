@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from activate.ledger import CLOCKS_APART
+from activate.redemption import TryAgain
 from altcraft.errors import Refused
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Attribution:
         self._inquiry = inquiry
         self._now = now
 
-    def is_ours(self, activated: datetime | None, since: datetime, tried_at: datetime | None = None) -> bool | None:
-        """Whether Altcraft activated a code after an order's first try; None if its time cannot decide that.
+    def is_ours(self, activated: datetime | None, since: datetime, tried_at: datetime | None = None) -> bool:
+        """Whether Altcraft activated a code after an order's first try.
 
         Args:
             activated: when Altcraft activated it, by its own clock.
@@ -39,8 +40,17 @@ class Attribution:
             tried_at: when this run began, if its own request may have been carried out.
 
         Raises:
+            TryAgain: its time cannot decide that.
             AltcraftError, TryAgain: another code's time, which is needed for comparison, is not known.
         """
+        is_ours = self._is_ours(activated, since, tried_at)
+        if is_ours is None:
+            raise TryAgain(
+                "unsettled", "the code is activated, and the time that Altcraft gives does not show by which order"
+            )
+        return is_ours
+
+    def _is_ours(self, activated: datetime | None, since: datetime, tried_at: datetime | None) -> bool | None:
         if activated is None:
             return None
         zoned = activated.tzinfo is not None

@@ -1,4 +1,4 @@
-"""Asking Altcraft for the state of a code, so that the answer is certain.
+"""Calls to Altcraft about one code: asking for its state, so that the answer is certain, and requests that change it.
 
 Altcraft documents hardly any error code. A refused `get` means "no such code" only if Altcraft still returns another code of
 the program, a control code, and refuses one that cannot exist. Anything else is no answer.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from activate.redemption import Reason, TryAgain
-from altcraft.errors import AltcraftError, NotUnderstood, Refused
+from altcraft.errors import AltcraftError, NotUnderstood, Refused, TokenRefused, Unreachable, is_lost
 from altcraft.token import UnusableToken
 from lambda_support.secrets import SecretError
 
@@ -126,6 +126,37 @@ class Inquiry:
             raise no_outcome("unsettled" if unsettled else reason, error) from error
         except (SecretError, UnusableToken) as error:
             raise TryAgain("token_unreadable", str(error), altcraft_down=True) from error
+
+
+class Request:
+    """A request that changes a code, and what is known of it. A run may send it twice: again with a renewed token."""
+
+    def __init__(self, call: Callable[[str, int], None], subject: Redemption) -> None:
+        """`call`: the one of Altcraft's."""
+        self._call = call
+        self._subject = subject
+        self.is_confirmed = False
+        self.may_be_applied = False
+        """It may have been carried out, or may be later, without a reply that confirms it."""
+        self.is_lost = False
+        """There was no reply, or an error of Altcraft's server in its place."""
+
+    def send(self) -> AltcraftError | None:
+        """Send it; return the error, or None if Altcraft confirms it.
+
+        Raises:
+            AltcraftError: it was not carried out, and `get` would fail too.
+        """
+        try:
+            self._call(self._subject.code, self._subject.loyalty_id)
+        except AltcraftError as error:
+            self.may_be_applied |= error.may_be_applied
+            self.is_lost |= is_lost(error)
+            if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
+                raise
+            return error
+        self.is_confirmed = True
+        return None
 
 
 def no_outcome(reason: Reason, error: AltcraftError, detail: str = "") -> TryAgain:

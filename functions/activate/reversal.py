@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activate.attribution import Attribution
-from activate.inquiry import Inquiry, PromoCodes, no_outcome
+from activate.inquiry import Inquiry, PromoCodes, Request, no_outcome
 from activate.ledger import Entry, Ledger
 from activate.redemption import Outcome, Redemption, Result, TryAgain
-from altcraft.errors import AltcraftError, TokenRefused, Unreachable, is_lost
 
 
 class Reverser:
@@ -50,36 +49,35 @@ class Reverser:
         if closure := claim.closure(redemption.order_id):
             return Result(Outcome.DEACTIVATED if closure.gave_back else Outcome.NOT_HELD_BY_ORDER)
         inquiry = Inquiry(self._promo_codes, self._ledger, redemption)
-        return _Run(self._promo_codes, self._ledger, inquiry, Attribution(inquiry, self._now), redemption, claim).end()
+        request = Request(self._promo_codes.deactivate, redemption)
+        return _Run(self._ledger, inquiry, Attribution(inquiry, self._now), request, claim).end()
 
 
 @dataclass
 class _Run:
     """One run that has claimed a code for its return, and its findings."""
 
-    promo_codes: PromoCodes
     ledger: Ledger
     inquiry: Inquiry
     attribution: Attribution
-    redemption: Redemption
+    request: Request
     claim: Entry
-    may_be_applied: bool = False
-    """This run's own request may have been carried out; that it was, only `get` shows."""
-    is_open: bool = False
-    """No reply confirms it, so that it may also be carried out later."""
-    is_lost: bool = False
-    """There was no reply to it, or an error of Altcraft's server in its place."""
 
     def end(self) -> Result:
         """Find the outcome, and write it to the ledger before it is returned."""
         try:
-            result = self.inquiry.settled(self._settle, lambda: self.is_lost or self.claim.began_earlier)
+            result = self.inquiry.settled(self._settle, lambda: self.request.is_lost or self.claim.began_earlier)
         except TryAgain as failure:
             with suppress(TryAgain):  # the claim expires anyway
-                self.ledger.keep(self.claim, failure.reason, begun=self.may_be_applied)
+                self.ledger.keep(self.claim, failure.reason, begun=self._may_have_begun)
             raise
-        self.ledger.close(self.claim, result.outcome, lost=self.is_open)
+        self.ledger.close(self.claim, result.outcome, lost=self.request.may_be_applied)
         return result
+
+    @property
+    def _may_have_begun(self) -> bool:
+        """Whether this run's request may have been carried out: that it was, even if it is confirmed, only `get` shows."""
+        return self.request.is_confirmed or self.request.may_be_applied
 
     def _settle(self) -> Result:
         """Request the deactivation, and decide by the code's state."""
@@ -87,14 +85,14 @@ class _Run:
             if not self._holds():
                 return Result(Outcome.NOT_HELD_BY_ORDER)
             self.claim = self.ledger.hold(self.claim)
-        elif self.may_be_applied or self.claim.began_earlier:
+        elif self._may_have_begun or self.claim.began_earlier:
             if result := self._outcome():
                 return result
             self.claim = self.claim.begun_anew()
-        failure = self._deactivate()
+        failure = self.request.send()
         if result := self._outcome():
             return result
-        if failure is None or self.is_lost or self.claim.began_earlier:
+        if failure is None or self.request.is_lost or self.claim.began_earlier:
             raise TryAgain("unsettled", "Altcraft was asked to deactivate the code, and it is still activated")
         raise no_outcome(failure.kind, failure)
 
@@ -103,30 +101,7 @@ class _Run:
         state = self.inquiry.state()
         if state is None or not state.is_activated:
             return False
-        is_ours = self.attribution.is_ours(state.activated_at(), self.claim.tried_since or self.claim.claimed_at)
-        if is_ours is None:
-            raise TryAgain(
-                "unsettled", "the code is activated, and the time that Altcraft gives does not show by which order"
-            )
-        return is_ours
-
-    def _deactivate(self) -> AltcraftError | None:
-        """Request the deactivation; return the error, or None if Altcraft confirms it.
-
-        Raises:
-            AltcraftError: the request was not carried out, and `get` would fail too.
-        """
-        try:
-            self.promo_codes.deactivate(self.redemption.code, self.redemption.loyalty_id)
-        except AltcraftError as error:
-            self.may_be_applied |= error.may_be_applied
-            self.is_open |= error.may_be_applied
-            self.is_lost |= is_lost(error)
-            if isinstance(error, TokenRefused | Unreachable) and not error.may_be_applied:
-                raise
-            return error
-        self.may_be_applied = True
-        return None
+        return self.attribution.is_ours(state.activated_at(), self.claim.tried_since or self.claim.claimed_at)
 
     def _outcome(self) -> Result | None:
         """The outcome by the code's state; None if the code is still activated."""
