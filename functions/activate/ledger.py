@@ -262,7 +262,7 @@ class Ledger:
             if found.may_be_held_by(order_id):
                 entry = _return_of(found, closing, until + CLOCKS_APART)
             else:
-                closed = (*found.closed, *closing.closed)[-MAX_CLOSED:]
+                closed = _bounded(*found.closed, *closing.closed)
                 entry = replace(found, claim_id=closing.claim_id, closed=closed, expiration=closing.expiration)
         if self._swap(found, entry) is not None:
             raise _in_progress()
@@ -321,7 +321,7 @@ class Ledger:
             returning_since=None,
             released_at=now if gave_back else claim.released_at,
             usable_from=now + LATE_ARRIVAL if lost else claim.usable_from,
-            closed=(*claim.closed, closure)[-MAX_CLOSED:],
+            closed=_bounded(*claim.closed, closure),
         )
 
     def keep(self, claim: Entry, ending: str, *, begun: bool) -> None:
@@ -355,7 +355,6 @@ class Ledger:
             "source": redemption.source,
             "reason": reason,
         }
-        expiration = int((self._now() + MEMORY).timestamp())
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
@@ -363,7 +362,7 @@ class Ledger:
                 UpdateExpression="SET note = :note, expiration = if_not_exists(expiration, :expiration)",
                 ExpressionAttributeValues={
                     ":note": {"M": {name: {"S": text} for name, text in facts.items() if text is not None}},
-                    ":expiration": {"N": str(expiration)},
+                    ":expiration": {"N": str(_expiration(self._now()))},
                 },
             )
         except (ClientError, BotoCoreError) as error:
@@ -421,7 +420,7 @@ class Ledger:
             claim_id=uuid.uuid4().hex,
             claimed_at=now,
             claimed_until=until,
-            expiration=int((now + MEMORY).timestamp()),
+            expiration=_expiration(now),
         )
 
     def _end(self, claim: Entry, **changes: Any) -> None:
@@ -470,8 +469,16 @@ def _key(redemption: Redemption) -> dict[str, Any]:
     return {"loyalty_id": {"N": str(redemption.loyalty_id)}, "code": {"S": redemption.code}}
 
 
+def _expiration(now: datetime) -> int:
+    return int((now + MEMORY).timestamp())
+
+
 def _in_progress() -> TryAgain:
     return TryAgain("in_progress", "this code is being processed by another request")
+
+
+def _bounded(*closed: Closure) -> tuple[Closure, ...]:
+    return closed[-MAX_CLOSED:]
 
 
 def _outdone(closed: tuple[Closure, ...]) -> tuple[Closure, ...]:
@@ -501,7 +508,7 @@ def _return_of(found: Entry, closing: Entry, until: datetime) -> Entry:
         claimed_at=closing.claimed_at,
         claimed_until=until,
         tries=tries,
-        returning_since=(found.returning_since if found.is_returning else None) or closing.claimed_at,
+        returning_since=found.returning_since if found.is_returning else closing.claimed_at,
         usable_from=usable_from,
         expiration=closing.expiration,
     )
