@@ -11,9 +11,7 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from export_all.aws_errors import LOST_RACE, MISSING, code_of
+from export_all import objects
 from export_all.keys import record_key
 from export_all.manifest_store import MOST_TRIES, Unsettled
 from export_all.requests import ExportRequest, export_id_from
@@ -69,31 +67,17 @@ class IdempotencyKeys:
         raise Unsettled(f"the record {record_key(self._prefix, key)}")
 
     def _write(self, key: str, request: ExportRequest, export_id: str) -> bool:
-        """Record a key, if it is new; whether it is."""
+        """Record a key, if it is new; whether that is certain."""
         record = {"idempotency_key": key, "export_id": export_id, **asdict(request)}
-        try:
-            self._s3.put_object(
-                Bucket=self._bucket,
-                Key=record_key(self._prefix, key),
-                Body=json.dumps(record).encode(),
-                ContentType="application/json",
-                IfNoneMatch="*",
-            )
-        except ClientError as error:
-            if code_of(error) in LOST_RACE:
-                return False
-            raise
-        return True
+        at = record_key(self._prefix, key)
+        return bool(objects.write(self._s3, self._bucket, at, record, {}, IfNoneMatch="*"))
 
     def _read(self, key: str) -> tuple[ExportRequest, str] | None:
         """The first request with a key and its export's id; None where there is none."""
         at = record_key(self._prefix, key)
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=at)
-        except ClientError as error:
-            if code_of(error) in MISSING:
-                return None
-            raise
+        found = objects.find(self._s3, self._bucket, at)
+        if found is None:
+            return None
         try:
             fields = json.loads(found["Body"].read(_LONGEST_RECORD))
             if not isinstance(fields, dict) or fields.get("idempotency_key") != key:

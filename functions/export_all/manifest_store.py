@@ -10,14 +10,14 @@ dead try may have left), and `tag` (the ownership tag of the data object that a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from export_all.aws_errors import LOST_RACE, MISSING, code_of
+from export_all import objects
+from export_all.aws_errors import code_of
 from export_all.formats.registry import OUTPUT_FORMATS
 from export_all.keys import data_folder, latest_key, manifest_key
 from export_all.manifest import LONGEST_MANIFEST, Manifest, UnreadableManifest, read_manifest
@@ -156,33 +156,15 @@ class ManifestStore:
                 raise
 
     def _read(self, key: str) -> Stored | None:
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if code_of(error) in MISSING:
-                return None
-            raise
+        found = objects.find(self._s3, self._bucket, key)
+        if found is None:
+            return None
         body = found["Body"].read(LONGEST_MANIFEST + 1)
         return Stored(read_manifest(body, key), _owner(found["Metadata"]), found.get("ETag", ""))
 
     def _write(self, key: str, manifest: Manifest, owner: Owner, **condition: str) -> str:
-        try:
-            written = self._s3.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=json.dumps(asdict(manifest), ensure_ascii=False).encode(),
-                ContentType="application/json",
-                CacheControl="no-store",
-                Metadata={name: text for name, text in asdict(owner).items() if text},
-                **condition,
-            )
-        except ClientError as error:
-            # S3 answers NoSuchKey where the object to be matched is gone.
-            if code_of(error) in LOST_RACE | MISSING:
-                return ""
-            raise
-        etag: str = written.get("ETag", "")
-        return etag
+        metadata = {name: text for name, text in asdict(owner).items() if text}
+        return objects.write(self._s3, self._bucket, key, asdict(manifest), metadata, **condition)
 
 
 def _owner(metadata: Mapping[str, str]) -> Owner:
