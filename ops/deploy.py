@@ -73,6 +73,8 @@ class Parameter:
         raise click.BadParameter(f"{self.name} {rule}, not {value!r} ({self.variable}=...)")
 
 
+REGION_CODE: Final = r"[a-z]{2,}(-[a-z]+)+-[0-9]+"
+
 _STACK: Final = Parameter(
     "Stack name",
     "STACK",
@@ -84,7 +86,7 @@ _REGION: Final = Parameter(
     "Region",
     "REGION",
     "The AWS region that the stack is in; one near your Altcraft and your shops.",
-    r"[a-z]{2,}(-[a-z]+)+-[0-9]+",
+    REGION_CODE,
     rule="must be the code of a region, such as eu-central-1",
 )
 
@@ -294,7 +296,7 @@ def command(
 def _usual_region() -> str | None:
     """The region of the environment or the profile."""
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name
-    return region if region and re.fullmatch(_REGION.pattern, region) else None
+    return region if region and re.fullmatch(REGION_CODE, region) else None
 
 
 def _deploy(sam: Path, file: Path, section: str, options: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ import boto3
 import click
 from botocore.exceptions import ClientError
 
-from ops.deploy import SAM
+from ops.deploy import REGION_CODE, SAM
 from ops.errors import Unusable, refused_by_aws
 from ops.target import DEFAULT_STACK
 
@@ -98,7 +98,7 @@ def command(bucket: str, regions: str, version: str, arch: str, folder: Path, te
     """Publish a build in each region; write the templates and a page with the links into a folder."""
     if not re.fullmatch(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", version):
         raise click.UsageError(f"VERSION: must be like v1.0.0, not {version!r}")
-    if unknown := [one for one in regions.split() if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d+", one)]:
+    if unknown := [one for one in regions.split() if not re.fullmatch(REGION_CODE, one)]:
         raise click.UsageError(f"REGIONS: must be codes of regions, such as eu-central-1, not {unknown[0]!r}")
     if not regions.split():
         raise click.UsageError("REGIONS: names no region")

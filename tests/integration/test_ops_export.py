@@ -62,6 +62,18 @@ def parts(folder: Path) -> list[Path]:
     return found
 
 
+def in_bash(script: str, emulator: Emulator, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script that runs the command, which exports into a folder."""
+    return subprocess.run(
+        ["bash", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(emulator, TO=str(folder)),
+        timeout=60,
+    )
+
+
 @pytest.mark.parametrize("wire", ["json", "xml"])
 def test_a_program_lands_in_a_folder(emulator: Emulator, tmp_path: Path, wire: str) -> None:
     emulator.programs.create(6, generated=1000)
@@ -117,14 +129,7 @@ def test_a_file_that_the_disk_cannot_hold_is_an_error_and_no_file(emulator: Emul
     emulator.programs.create(6, generated=10_000)
 
     # The last write is the one that is cut short: the file would be taken for a whole one.
-    done = subprocess.run(
-        ["bash", "-c", f"ulimit -f 4; exec {shlex.join(COMMAND)}"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment(emulator, TO=str(tmp_path)),
-        timeout=60,
-    )
+    done = in_bash(f"ulimit -f 4; exec {shlex.join(COMMAND)}", emulator, tmp_path)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "File too large" in done.stderr.splitlines()[-1]
@@ -259,14 +264,7 @@ def test_closed_streams_neither_stop_the_export_nor_hide_its_file(
 ) -> None:
     emulator.programs.create(6, generated=200_000)
 
-    done = subprocess.run(
-        ["bash", "-c", f"exec {shlex.join(COMMAND)} {redirection}"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment(emulator, TO=str(tmp_path)),
-        timeout=60,
-    )
+    done = in_bash(f"exec {shlex.join(COMMAND)} {redirection}", emulator, tmp_path)
 
     assert done.returncode == 0, done.stderr
     (file,) = tmp_path.iterdir()
