@@ -156,5 +156,7 @@ class _Run:
         if self._since is None:
             return Result(Outcome.ALREADY_ACTIVATED, refusal)
         tried_at = self.claim.claimed_at if self.request.may_be_applied else None
-        ours = self.attribution.is_ours(state.activated_at(), self._since, tried_at)
+        ours = self.attribution.is_ours(
+            state.activated_at(), self._since, tried_at, is_alone=not self.claim.tried_before(self._since)
+        )
         return Result(Outcome.ACTIVATED) if ours else Result(Outcome.ALREADY_ACTIVATED, refusal)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 LARGEST_SKEW: Final = timedelta(hours=26)
 """The largest error that a wrong clock or a missing time zone can cause."""
 
+
 SMALLEST_SKEW: Final = timedelta(minutes=15)
-"""Wrong zones and clocks usually differ by more: an activation time less than this after a try belongs to that try."""
+"""Wrong zones and clocks usually differ by more: an activation time less than this after a try belongs to that try, where no
+other order tried before, and nothing shows Altcraft's clock."""
 
 
 class Attribution:
@@ -31,41 +33,49 @@ class Attribution:
         self._inquiry = inquiry
         self._now = now
 
-    def is_ours(self, activated: datetime | None, since: datetime, tried_at: datetime | None = None) -> bool:
+    def is_ours(
+        self,
+        activated: datetime | None,
+        since: datetime,
+        tried_at: datetime | None = None,
+        *,
+        is_alone: bool,
+    ) -> bool:
         """Whether Altcraft activated a code after an order's first try.
 
         Args:
             activated: when Altcraft activated it, by its own clock.
             since: when the order's first try began, by ours.
             tried_at: when this run began, if its own request may have been carried out.
+            is_alone: no other order's try is known that may have activated it before.
 
         Raises:
             TryAgain: its time cannot decide that.
             AltcraftError, TryAgain: another code's time, which is needed for comparison, is not known.
         """
-        is_ours = self._is_ours(activated, since, tried_at)
+        is_ours = self._is_ours(activated, since, tried_at, is_alone)
         if is_ours is None:
             raise TryAgain(
                 "unsettled", "the code is activated, and the time that Altcraft gives does not show by which order"
             )
         return is_ours
 
-    def _is_ours(self, activated: datetime | None, since: datetime, tried_at: datetime | None) -> bool | None:
+    def _is_ours(
+        self, activated: datetime | None, since: datetime, tried_at: datetime | None, is_alone: bool
+    ) -> bool | None:
         if activated is None:
             return None
         zoned = activated.tzinfo is not None
         activated = activated if zoned else activated.replace(tzinfo=UTC)
         if activated + LARGEST_SKEW < since:
             return False
-        now = self._now()
-        if zoned and since <= activated + CLOCKS_APART and activated <= now + CLOCKS_APART:
-            just_now = tried_at is not None and tried_at <= activated + CLOCKS_APART
-            if just_now or activated - since <= SMALLEST_SKEW:
-                return True
-        # Either another order activated the code, or Altcraft's clock differs from ours.
+        plausible = zoned and since <= activated + CLOCKS_APART and activated <= self._now() + CLOCKS_APART
+        if plausible and tried_at is not None and tried_at <= activated + CLOCKS_APART:
+            return True
+        # A clock that is ahead makes another order's activation look like one after our try.
         skew = self._skew(zoned=zoned)
         if skew is None:
-            return None
+            return True if plausible and is_alone and activated - since <= SMALLEST_SKEW else None
         if since <= activated - skew + CLOCKS_APART:
             return True
         return None if since <= activated - skew + _coarseness(activated) else False

@@ -135,6 +135,10 @@ class Entry:
             return None
         return next((one.since for one in self.tries if one.order_id == self.order_id), None)
 
+    def tried_before(self, moment: datetime) -> bool:
+        """Whether another order, or a caller without one, had begun a try that may have been applied."""
+        return any(one.order_id != self.order_id and one.since < moment for one in self.tries)
+
     @property
     def unsettled(self) -> tuple[Try, ...]:
         """`tries`, including this entry's own run."""

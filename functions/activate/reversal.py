@@ -101,7 +101,8 @@ class _Run:
         state = self.inquiry.state()
         if state is None or not state.is_activated:
             return False
-        return self.attribution.is_ours(state.activated_at(), self.claim.tried_since or self.claim.claimed_at)
+        since = self.claim.tried_since or self.claim.claimed_at
+        return self.attribution.is_ours(state.activated_at(), since, is_alone=not self.claim.tried_before(since))
 
     def _outcome(self) -> Result | None:
         """The outcome by the code's state; None if the code is still activated."""
